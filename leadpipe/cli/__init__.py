@@ -1,0 +1,1 @@
+"""The `leadpipe` command and the supervisor."""

@@ -1,0 +1,1 @@
+"""Reading replies, qualifying, drafting answers, handing over to a person."""

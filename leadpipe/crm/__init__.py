@@ -1,0 +1,1 @@
+"""Follow Up Boss: client, mapping, sync and repair, write-back, webhooks."""

@@ -1,0 +1,1 @@
+"""The web application the outside world calls: webhooks, callbacks, unsubscribe."""

@@ -1,0 +1,1 @@
+"""Who a lead is: identity, contact points, place and time zone."""

@@ -1,0 +1,1 @@
+"""Market data: Zillow Research files and Bridge listings."""

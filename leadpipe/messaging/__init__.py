@@ -1,0 +1,1 @@
+"""The send protocol: claim, gate, channels, callbacks."""

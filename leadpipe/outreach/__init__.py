@@ -1,0 +1,1 @@
+"""What to say to whom, and when: plans, enrolment, planner, templates, the queue."""

@@ -1,0 +1,1 @@
+"""Faithful fakes of every provider over HTTP, with a simulated population and injected faults."""

@@ -1,0 +1,1 @@
+"""Scores: features, training, calibration, reasons."""
