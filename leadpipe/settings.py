@@ -1,0 +1,204 @@
+"""Every setting of leadpipe, typed, in one place.
+
+What lives here: names, types, defaults and the refusals that keep a test system from reaching real people.
+What does not: secrets' values, anything that opens a connection. Nothing is read at import; ``load_settings`` reads
+the environment (prefix ``LEADPIPE_``) and, unless told otherwise, a ``.env`` file in the working directory.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from leadpipe.errors import ConfigurationError
+
+
+class Sending(StrEnum):
+    """What may leave: nothing, only to listed contacts, only to a loopback sandbox, or everything lawful."""
+
+    OFF = "off"
+    ALLOWLIST = "allowlist"
+    SANDBOX = "sandbox"
+    LIVE = "live"
+
+
+def _comma_list(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+
+
+class Settings(BaseSettings):
+    """All settings. ``docs/configuration.md`` is made from the field descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="LEADPIPE_", extra="ignore", frozen=True)
+
+    # places
+    home: Path = Field(Path(".leadpipe"), description="Folder for everything the embedded services keep.")
+    database_url: str | None = Field(
+        None, description="PostgreSQL of your own (postgresql://...); empty starts the embedded server."
+    )
+    lake_path: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
+    team_timezone: str = Field("America/Chicago", description="IANA zone of the team; business days and nightly runs.")
+
+    # sending
+    sending: Sending = Field(
+        Sending.OFF, description="off records what would go; allowlist, sandbox (loopback only) or live."
+    )
+    allowlist: CommaList = Field((), description="Emails and E.164 numbers that may be reached with sending=allowlist.")
+    go_live_at: str | None = Field(
+        None, description="ISO time from which new people are welcomed; empty: the moment of the first sync."
+    )
+    shadow_first: int = Field(0, ge=0, description="First N messages of each plan wait for release by a person.")
+    cap_per_run: int = Field(2_000, ge=0, description="Messages one drain may send before it yields.")
+    cap_per_hour: int = Field(500, ge=0, description="Messages an hour, all channels.")
+    cap_per_day: int = Field(2_000, ge=0, description="Messages a day, all channels.")
+    cap_per_number_per_day: int = Field(1_000, ge=0, description="SMS a day from one sending number.")
+    cap_per_plan_per_day: int = Field(1_000, ge=0, description="Messages a day for one plan, first touch excepted.")
+    stale_after_hours: int = Field(24, ge=1, description="A queued message older than this past its due time expires.")
+    human_quiet_minutes: int = Field(30, ge=0, description="No first touch if a person acted within these minutes.")
+    aged_after_days: int = Field(90, ge=1, description="No two-way contact for so long makes a lead aged.")
+    stop_stages: CommaList = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
+    plans_path: Path | None = Field(None, description="Folder of the team's plan files; empty: the built-in plans.")
+    linger_seconds: int = Field(
+        45, ge=0, description="A first-touch or reply run waits so long for more work before it ends."
+    )
+    sms_provider: str = Field("twilio", pattern="^(twilio|sns)$", description="Who carries SMS.")
+
+    # the team
+    brokerage_name: str = Field("", description="Brokerage name as licensed; every message carries it.")
+    postal_address: str = Field("", description="Postal address in every email (CAN-SPAM).")
+    email_from: str = Field("", description="From of every email, e.g. Demo Realty <hello@demo-realty.example>.")
+    reply_domain: str = Field("", description="Domain whose MX is SES; replies come to reply+ID@DOMAIN.")
+    assistant_name: str = Field("automated assistant", description="How the assistant calls itself.")
+    alert_urls: CommaList = Field((), description="Apprise URLs for alerts, comma-separated.")
+    spend_csv: Path | None = Field(None, description="CSV month,source,spend_usd for marts.source_roi.")
+    marts_every_minutes: int = Field(3, ge=1, description="How often the marts are rebuilt.")
+
+    # Follow Up Boss
+    fub_base_url: str = Field("https://api.followupboss.com/v1", description="Follow Up Boss API.")
+    fub_api_key: SecretStr = Field(SecretStr(""), description="API key of the account owner.")
+    fub_system: str = Field("leadpipe", description="Registered X-System name.")
+    fub_system_key: SecretStr = Field(SecretStr(""), description="X-System-Key; also signs the webhooks.")
+    fub_system_key_old: SecretStr = Field(SecretStr(""), description="Previous system key, still accepted on webhooks.")
+    fub_webhook_token: SecretStr = Field(SecretStr(""), description="Unguessable part of our webhook URL.")
+
+    # Twilio
+    twilio_account_sid: str = Field("", description="Account sid, AC...")
+    twilio_auth_token: SecretStr = Field(SecretStr(""), description="Auth token; also signs Twilio's webhooks.")
+    twilio_base_url: str = Field("", description="Other base URL (the sandbox); empty: Twilio's own hosts.")
+    twilio_messaging_service_sid: str = Field("", description="Messaging Service for SMS, MG...")
+    sms_number: str = Field("", description="Our SMS number, E.164.")
+    whatsapp_number: str = Field("", description="Our WhatsApp sender, whatsapp:+...; empty switches WhatsApp off.")
+    whatsapp_template_sid: str = Field("", description="Approved template for use outside the 24 h window.")
+    a2p_campaign_id: str = Field("", description="Registered 10DLC campaign; empty blocks every SMS (C26).")
+    sms_disabled_states: CommaList = Field(("TX", "FL"), description="States where marketing SMS stays off (C47).")
+
+    # AWS
+    aws_region: str = Field("us-east-1", description="Region of SES, SNS and Secrets Manager.")
+    aws_access_key_id: str = Field("", description="Access key; empty: boto's own chain.")
+    aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Secret key.")
+    ses_endpoint_url: str = Field("", description="Other SES endpoint (the sandbox).")
+    ses_configuration_set: str = Field("leadpipe", description="SES configuration set with event publishing.")
+    sns_endpoint_url: str = Field("", description="Other SNS endpoint (the sandbox).")
+    sns_topic_arns: CommaList = Field((), description="Topics whose notifications are believed; empty: none.")
+    sns_cert_base_url: str = Field("", description="Sandbox only: where signing certificates may come from.")
+    secrets_manager_name: str = Field("", description="AWS secret with settings as JSON; read at start.")
+
+    # OpenAI
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Key; empty reads replies with the local model.")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint.")
+    openai_model: str = Field("gpt-5-mini", description="Model for reading and drafting.")
+    openai_input_usd_per_million: float = Field(0.25, description="Price of input tokens.")
+    openai_cached_usd_per_million: float = Field(0.025, description="Price of cached input tokens.")
+    openai_output_usd_per_million: float = Field(2.0, description="Price of output tokens.")
+
+    # market data
+    bridge_base_url: str = Field("https://api.bridgedataoutput.com/api/v2", description="Bridge API.")
+    bridge_token: SecretStr = Field(SecretStr(""), description="Bridge server token; empty: no listings.")
+    bridge_dataset: str = Field("", description="MLS dataset code.")
+    zillow_base_url: str = Field(
+        "https://files.zillowstatic.com/research/public_csvs", description="Zillow Research files."
+    )
+    zillow_folder: Path | None = Field(None, description="Folder of Zillow Research files to read instead.")
+
+    # our own services
+    public_base_url: str = Field("http://127.0.0.1:8801", description="How the outside reaches the gateway.")
+    gateway_port: int = Field(8801, description="Port of the gateway, loopback.")
+    dagster_port: int = Field(3000, description="Port of the Dagster UI, loopback.")
+    unsubscribe_secret: SecretStr = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
+
+    @property
+    def lake_url(self) -> str:
+        """Data path of the lake: the setting, else ``HOME/lake``."""
+        return self.lake_path or str(self.home.absolute() / "lake")
+
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        """Base URLs by setting name, of every provider that a message or a write-back can reach."""
+        names = ("fub_base_url", "twilio_base_url", "ses_endpoint_url", "sns_endpoint_url", "bridge_base_url")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    @model_validator(mode="after")
+    def _no_mixed_worlds(self) -> Settings:
+        """Sandbox settings with a real host, or live with a loopback one, refuse to start (design section 8)."""
+        urls = self.provider_urls
+        if self.sending is Sending.SANDBOX:
+            needed = ("fub_base_url", "twilio_base_url", "ses_endpoint_url", "sns_endpoint_url")
+            wrong = [name for name in needed if not is_loopback(getattr(self, name))]
+            if not is_loopback(self.openai_base_url) and self.openai_api_key.get_secret_value():
+                wrong.append("openai_base_url")
+            if wrong:
+                raise ValueError(
+                    f"LEADPIPE_SENDING=sandbox needs loopback addresses; "
+                    f"not so: {', '.join('LEADPIPE_' + name.upper() for name in wrong)}"
+                )
+        if self.sending is Sending.LIVE:
+            wrong = [name for name, url in urls.items() if is_loopback(url)]
+            if wrong:
+                raise ValueError(
+                    f"LEADPIPE_SENDING=live refuses loopback addresses; "
+                    f"remove {', '.join('LEADPIPE_' + name.upper() for name in wrong)}"
+                )
+        if self.sns_cert_base_url and not is_loopback(self.sns_cert_base_url):
+            raise ValueError("LEADPIPE_SNS_CERT_BASE_URL is for the loopback sandbox only; remove it")
+        return self
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine; an empty or unreadable URL is not."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
+    """Settings from the environment and the given file.
+
+    Args:
+        env_file: file of ``LEADPIPE_NAME=value`` lines; None reads none (the demo and the sandbox never read one).
+
+    Raises:
+        ConfigurationError: a value is missing or wrong; the message names the setting.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        lines: list[str] = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            lines.append(f"LEADPIPE_{name}: {problem['msg']}" if name else problem["msg"])
+        raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None
