@@ -174,6 +174,38 @@ person_contact_points = Table(
     Index("ix_person_contact_points_point", "contact_point_id"),
 )  # fmt: skip
 
+# One row per CRM event that asks for something (inquiry, registration, seller inquiry ...), by the CRM's event id.
+inquiries = Table(
+    "inquiries", metadata,
+    Column("event_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_id", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False, server_default=""),
+    _json("property"),                              # {"street","city","state","zip","price_usd","mls_number"}
+    _at("occurred_at", nullable=False),
+    _at("first_seen_at", nullable=False),
+    _at("answered_at"),                             # a plan took it up, or `outcome` says why none did
+    Column("outcome", Text),
+    _xid(),
+    Index("ix_inquiries_person", "person_id"),
+)  # fmt: skip
+
+# What people of the team did in the CRM, by themselves: it pauses automation for that lead.
+human_actions = Table(
+    "human_actions", metadata,
+    _id(),
+    Column("person_id", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),           # call | text | email | note
+    Column("crm_id", Text, nullable=False),
+    Column("user_id", BigInteger),
+    _at("at", nullable=False),
+    _at("recorded_at", nullable=False),
+    _xid(),
+    UniqueConstraint("kind", "crm_id"),
+    Index("ix_human_actions_person", "person_id"),
+)  # fmt: skip
+
 # One passage of a person through a plan; `occurrence` is the n-th time the plan meets that person.
 enrolments = Table(
     "enrolments", metadata,

@@ -1,0 +1,244 @@
+"""The HTTP client of Follow Up Boss.
+
+What lives here: authentication, paging, error mapping and the retries that are safe. What does not: what the rows
+mean (``mapping``), which rows to ask for (``sync``), pacing (``ratelimit``). Facts: FUB sheet sections 1, 3 and 8.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from leadpipe.crm.ratelimit import RateLimiter
+from leadpipe.errors import AmbiguousError, ConfigurationError, RateLimited, Rejected, TransientError
+from leadpipe.settings import Settings
+
+Row = dict[str, Any]
+PAGE_LIMIT = 100
+# Sheet section 8: GET and PUT may be repeated after a server error, 1, 2, 4 s apart; a POST must be looked up first.
+READ_ATTEMPTS = 4
+RATE_LIMIT_ATTEMPTS = 8
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+class FubClient:
+    """Typed access to one account.
+
+    Reads are retried a bounded number of times, creates never: a create whose answer was lost raises
+    ``AmbiguousError`` and must be looked up before a second try.
+
+    Raises:
+        ConfigurationError: the key or system key is refused (401, 403).
+        Rejected: the request itself is wrong, or the record is not there (``code`` is the HTTP status).
+        TransientError: still failing after the bounded retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        system: str,
+        system_key: str,
+        limiter: RateLimiter | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._sleep = sleep
+        self._limiter = limiter or RateLimiter(sleep=sleep)
+        self._http = httpx.Client(
+            auth=(api_key, ""),
+            headers={"X-System": system, "X-System-Key": system_key, "Accept": "application/json"},
+            timeout=TIMEOUT,
+            transport=transport,
+            follow_redirects=False,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """A client of the account that the settings name."""
+        return cls(
+            base_url=settings.fub_base_url,
+            api_key=settings.fub_api_key.get_secret_value(),
+            system=settings.fub_system,
+            system_key=settings.fub_system_key.get_secret_value(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._http.close()
+
+    # one request
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
+        """One GET, answered as an object."""
+        return self._request("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Row:
+        """One create. A lost answer raises ``AmbiguousError``: no idempotency keys (sheet section 7)."""
+        return self._request("POST", path, params=params, body=body)
+
+    def put(self, path: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> Row:
+        """One partial update; repeating it is safe."""
+        return self._request("PUT", path, params=params, body=body)
+
+    def delete(self, path: str) -> None:
+        """Delete one record that is ours (webhooks); never people."""
+        self._request("DELETE", path)
+
+    # lists
+
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[list[Row]]:
+        """Pages of a list until it says it ends.
+
+        ``next``/``nextLink`` null or missing is the end; ``total`` and short pages prove nothing (sheet section 3.1).
+        Only the ``next`` token is used: official examples show ``nextLink`` with foreign hosts, which must not see
+        our credentials.
+        """
+        query: dict[str, Any] = {"limit": PAGE_LIMIT, **(params or {})}
+        while True:
+            answer = self.get(path, query)
+            yield rows_of(answer, path)
+            token = answer.get("_metadata", {}).get("next")
+            if not token:
+                return
+            query["next"] = token
+            query.pop("offset", None)
+
+    def people(self, ids: Iterable[int]) -> list[Row]:
+        """People by id with all fields, Trash and unclaimed included; ids that are gone are simply not there."""
+        return list(
+            self._by_ids("people", ids, {"fields": "allFields", "includeTrash": "true", "includeUnclaimed": "true"})
+        )
+
+    def events(self, ids: Iterable[int]) -> list[Row]:
+        """Events by id, one request each (the list has no id filter); an id that is gone is left out."""
+        found: list[Row] = []
+        for event_id in dict.fromkeys(ids):
+            row = self.find("events", event_id)
+            if row is not None:
+                found.append(row)
+        return found
+
+    def find(self, collection: str, record_id: int) -> Row | None:
+        """One record, or None when it is gone or not visible to this key (both answer 404)."""
+        try:
+            row = self.get(f"{collection}/{record_id}")
+        except Rejected as error:
+            if error.code == "404":
+                return None
+            raise
+        if int(row.get("id", -1)) != record_id:
+            # GET /people/undefined silently answered the whole list (zillow sheet section 5).
+            raise Rejected(f"FUB answered another record than {collection}/{record_id}", code="wrong_id")
+        return row
+
+    def _by_ids(self, collection: str, ids: Iterable[int], params: Mapping[str, Any]) -> Iterator[Row]:
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), PAGE_LIMIT):
+            chunk = wanted[start : start + PAGE_LIMIT]
+            answer = self.get(collection, {**params, "id": ",".join(map(str, chunk)), "limit": PAGE_LIMIT})
+            asked = set(chunk)
+            # Unknown parameters are ignored without an error, so a refused filter would answer everything.
+            yield from (row for row in rows_of(answer, collection) if int(row["id"]) in asked)
+
+    # the wire
+
+    def _request(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Row:
+        what = f"FUB {method} /{path.split('?', maxsplit=1)[0]}"
+        failures = throttles = 0
+        while True:
+            self._limiter.wait(method, path)
+            try:
+                response = self._http.request(method, f"{self._base}/{path}", params=params, json=body)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failures += 1
+                if failures >= READ_ATTEMPTS:
+                    raise TransientError(f"{what}: no connection to {urlsplit(self._base).hostname}") from error
+                self._sleep(2.0 ** (failures - 1))
+                continue
+            except httpx.TransportError as error:
+                if method == "POST":
+                    raise AmbiguousError(
+                        f"{what}: the answer was lost; look the record up before a second try"
+                    ) from error
+                failures += 1
+                if failures >= READ_ATTEMPTS:
+                    raise TransientError(f"{what}: {type(error).__name__} {failures} times") from error
+                self._sleep(2.0 ** (failures - 1))
+                continue
+            self._limiter.saw(method, path, response.headers)
+            if response.status_code == 429:
+                throttles += 1
+                pause = self._limiter.refused(response.headers)
+                if throttles >= RATE_LIMIT_ATTEMPTS:
+                    raise RateLimited(f"{what}: still over the rate limit", retry_after_seconds=pause)
+                continue
+            if response.status_code >= 500:
+                if method == "POST":
+                    raise AmbiguousError(f"{what}: HTTP {response.status_code}; look the record up before a second try")
+                failures += 1
+                if failures >= READ_ATTEMPTS:
+                    raise TransientError(f"{what}: HTTP {response.status_code} {failures} times")
+                self._sleep(2.0 ** (failures - 1))
+                continue
+            return _read(response, what)
+
+
+def rows_of(answer: Row, path: str) -> list[Row]:
+    """The rows of a list answer, whatever the array's key is called (sheet section 3.1).
+
+    Raises:
+        TransientError: the answer is no list; it must not pass for an empty one.
+    """
+    collection = answer.get("_metadata", {}).get("collection")
+    if isinstance(collection, str) and isinstance(answer.get(collection), list):
+        return answer[collection]
+    lists = [value for key, value in answer.items() if key != "_metadata" and isinstance(value, list)]
+    if len(lists) == 1:
+        return lists[0]
+    raise TransientError(f"FUB /{path} answered no list; its keys are {sorted(answer)[:5]}")
+
+
+def _read(response: httpx.Response, what: str) -> Row:
+    status = response.status_code
+    if status in {200, 201, 204}:
+        if not response.content:
+            return {}
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise TransientError(f"{what}: HTTP {status} with a body that is no JSON") from error
+        return answer if isinstance(answer, dict) else {"rows": answer}
+    message = _error_message(response)
+    if status == 401:
+        raise ConfigurationError(f"{what}: 401, the API key is refused; set LEADPIPE_FUB_API_KEY")
+    if status == 403:
+        raise ConfigurationError(f"{what}: 403, this key may not do that ({message})")
+    raise Rejected(f"{what}: HTTP {status} {message}", code=str(status))
+
+
+def _error_message(response: httpx.Response) -> str:
+    """The vendor's message without what the caller sent; the body may be HTML or empty (sheet section 8)."""
+    try:
+        body = response.json()
+    except ValueError:
+        return "no JSON body"
+    message = body.get("errorMessage") or body.get("error") if isinstance(body, dict) else None
+    return str(message)[:200] if message else "no message"

@@ -1,0 +1,293 @@
+"""What a Follow Up Boss record means to the ledger.
+
+What lives here: payload -> ``Person``, ``Inquiry``, ``HumanAction``, with normalised contact points and the consents
+that the record proves. What does not: storing them (``people``) or judging them (``policy``).
+
+House convention for consent, since the CRM has no field for it (FUB sheet 4.5): custom fields ``customConsentSms``
+(``pewc`` or ``inquiry``), ``customConsentText``, ``customConsentAt``, ``customConsentIp``, ``customWhatsAppOptIn``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from leadpipe.crm.tables import read_time
+from leadpipe.errors import BadRecord
+from leadpipe.leads.identity import EmailPoint, PhonePoint, normalise_email, normalise_phone
+
+Row = dict[str, Any]
+
+# Events that ask for something (FUB sheet section 5); browsing and incoming calls do not start a welcome.
+INQUIRY_TYPES = frozenset(
+    {
+        "Registration",
+        "Inquiry",
+        "Seller Inquiry",
+        "Property Inquiry",
+        "General Inquiry",
+        "Visited Open House",
+        "Property Search",
+    }
+)
+HUMAN_SYSTEMS = frozenset({"", "Follow Up Boss"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentProof:
+    """A consent that a record proves, not yet tied to a contact point's row."""
+
+    channel: str
+    level: str
+    scope: str
+    source: str
+    at: datetime
+    address: str
+    evidence: Row
+    dedupe_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One CRM person as the ledger keeps it."""
+
+    person_id: int
+    first_name: str
+    last_name: str
+    stage: str
+    source: str
+    assigned_user_id: int | None
+    assigned_to: str | None
+    price_usd: int | None
+    tags: tuple[str, ...]
+    place: Row
+    custom: Row
+    crm_created_at: datetime
+    crm_updated_at: datetime
+    last_human_at: datetime | None
+    last_two_way_at: datetime | None
+    emails: tuple[EmailPoint, ...]
+    phones: tuple[PhonePoint, ...]
+    consents: tuple[ConsentProof, ...]
+    set_aside: tuple[tuple[str, str], ...] = field(default=())
+    """Contact entries that cannot be used: (raw value, reason). They go to quarantine; the lead stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """An event in which a lead asks for something."""
+
+    event_id: int
+    person_id: int
+    type: str
+    source: str
+    message: str
+    property: Row
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class HumanAction:
+    """Something a person of the team did by themselves in the CRM."""
+
+    person_id: int
+    kind: str
+    crm_id: str
+    user_id: int | None
+    at: datetime
+
+
+def read_person(payload: Row) -> Person:
+    """A person payload as the ledger keeps it.
+
+    Raises:
+        BadRecord: no id or no creation time; the rest of a record may be missing or wrong without losing the lead.
+    """
+    try:
+        person_id = int(payload["id"])
+        created_at = read_time(payload.get("created"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord("FUB person without a usable id or creation time") from error
+    if created_at is None:
+        raise BadRecord(f"FUB person {person_id} has no creation time")
+    set_aside: list[tuple[str, str]] = []
+    emails = _points(payload.get("emails"), normalise_email, set_aside)
+    phones = _points(payload.get("phones"), normalise_phone, set_aside)
+    custom = {key: value for key, value in payload.items() if key.startswith("custom") and value not in {None, ""}}
+    times = {name: _time_or_none(payload.get(name)) for name in _TIMES}
+    human = [times[name] for name in ("lastOutgoingCall", "lastSentText", "lastSentEmail")]
+    return Person(
+        person_id=person_id,
+        first_name=str(payload.get("firstName") or ""),
+        last_name=str(payload.get("lastName") or ""),
+        stage=str(payload.get("stage") or ""),
+        source=str(payload.get("source") or ""),
+        assigned_user_id=payload.get("assignedUserId") or None,
+        assigned_to=payload.get("assignedTo") or None,
+        price_usd=int(payload["price"]) if isinstance(payload.get("price"), int | float) else None,
+        tags=tuple(str(tag) for tag in payload.get("tags") or []),
+        place=_place(payload),
+        custom=custom,
+        crm_created_at=created_at,
+        crm_updated_at=_time_or_none(payload.get("updated")) or created_at,
+        last_human_at=max((at for at in human if at), default=None),
+        last_two_way_at=_last_two_way(times),
+        emails=tuple(emails),
+        phones=tuple(phones),
+        consents=tuple(_consents(person_id, custom, phones)),
+        set_aside=tuple(set_aside),
+    )
+
+
+_TIMES = (
+    "lastOutgoingCall",
+    "lastIncomingCall",
+    "lastSentText",
+    "lastReceivedText",
+    "lastSentEmail",
+    "lastReceivedEmail",
+)
+
+
+def _last_two_way(times: dict[str, datetime | None]) -> datetime | None:
+    """The later of the lead's own last words; a side that only we wrote is no two-way contact."""
+    heard = [times[name] for name in ("lastIncomingCall", "lastReceivedText", "lastReceivedEmail")]
+    return max((at for at in heard if at), default=None)
+
+
+def _time_or_none(value: object) -> datetime | None:
+    try:
+        return read_time(value)
+    except ValueError:
+        return None
+
+
+def _points(entries: object, normalise: Any, set_aside: list[tuple[str, str]]) -> list[Any]:
+    """Usable contact points, the primary first; the unusable ones are set aside with their reason."""
+    rows = [entry for entry in entries or [] if isinstance(entry, dict)]  # type: ignore[union-attr]
+    own = [entry for entry in rows if not entry.get("relationshipId")]
+    own.sort(key=lambda entry: (not entry.get("isPrimary"), str(entry.get("status", "")).lower() != "valid"))
+    points: dict[str, Any] = {}
+    for entry in own:
+        raw = str(entry.get("value") or "").strip()
+        if not raw:
+            continue
+        point = normalise(raw)
+        if point.reason:
+            set_aside.append((raw, point.reason))
+        else:
+            points.setdefault(point.address, point)
+    return list(points.values())
+
+
+def _place(payload: Row) -> Row:
+    """The lead's own address; the property they asked about says where they may live one day, not where they are."""
+    for address in payload.get("addresses") or []:
+        if isinstance(address, dict) and (address.get("code") or address.get("city") or address.get("state")):
+            return {
+                "zip": str(address.get("code") or ""),
+                "city": str(address.get("city") or ""),
+                "state": str(address.get("state") or ""),
+                "country": str(address.get("country") or ""),
+                "basis": "address",
+            }
+    return {}
+
+
+def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[ConsentProof]:
+    proofs: list[ConsentProof] = []
+    level = str(custom.get("customConsentSms") or "").lower()
+    at = _time_or_none(custom.get("customConsentAt"))
+    if level in {"pewc", "express", "inquiry"} and at and phones:
+        text = str(custom.get("customConsentText") or "")
+        ip = custom.get("customConsentIp")
+        # Without the disclosure and where it was given it is no written consent (C2), however it is labelled.
+        proven = level if level != "pewc" or (text and ip) else "inquiry"
+        proofs.append(
+            ConsentProof(
+                channel="sms",
+                level=proven,
+                scope="marketing" if proven == "pewc" else "inquiry",
+                source="web_form",
+                at=at,
+                address=phones[0].address,
+                evidence={"disclosure": text, "ip": ip, "number": "as given on the form", "signer": "as given"},
+                dedupe_key=f"custom-sms:{person_id}:{level}:{at.isoformat()}",
+            )
+        )
+    opted_in_at = _time_or_none(custom.get("customWhatsAppOptIn"))
+    if opted_in_at and phones:
+        proofs.append(
+            ConsentProof(
+                channel="whatsapp",
+                level="pewc",
+                scope="marketing",
+                source="web_form",
+                at=opted_in_at,
+                address=phones[0].address,
+                evidence={"field": "customWhatsAppOptIn"},
+                dedupe_key=f"custom-whatsapp:{person_id}:{opted_in_at.isoformat()}",
+            )
+        )
+    return proofs
+
+
+def read_inquiry(payload: Row) -> Inquiry | None:
+    """The inquiry in an event, or None when the event asks for nothing or names no person.
+
+    Raises:
+        BadRecord: no usable id or time.
+    """
+    try:
+        event_id = int(payload["id"])
+        occurred_at = read_time(payload.get("occurred") or payload.get("created"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord("FUB event without a usable id or time") from error
+    if occurred_at is None:
+        raise BadRecord(f"FUB event {event_id} has no time")
+    if payload.get("type") not in INQUIRY_TYPES or not payload.get("personId"):
+        return None
+    home: Row = payload.get("property") or {}
+    place = {
+        "street": "street",
+        "city": "city",
+        "state": "state",
+        "zip": "code",
+        "mls_number": "mlsNumber",
+        "type": "type",
+    }
+    details = {ours: str(home[theirs]) for ours, theirs in place.items() if home.get(theirs)}
+    for ours, theirs in {"price_usd": "price", "bedrooms": "bedrooms"}.items():
+        if str(home.get(theirs) or "").replace(".", "", 1).isdigit():
+            details[ours] = str(int(float(home[theirs])))
+    return Inquiry(
+        event_id=event_id,
+        person_id=int(payload["personId"]),
+        type=str(payload["type"]),
+        source=str(payload.get("source") or ""),
+        message=str(payload.get("message") or ""),
+        property=details,
+        occurred_at=occurred_at,
+    )
+
+
+def read_human_action(collection: str, payload: Row) -> HumanAction | None:
+    """The act of a person of the team in a call, text or note; None for the lead's own and for a system's.
+
+    Our own notes come back as webhooks: they carry our system's name, so they never pass for a person's.
+    """
+    kinds = {"calls": "call", "textMessages": "text", "notes": "note", "emails": "email"}
+    at = _time_or_none(payload.get("sent") or payload.get("created"))
+    is_incoming = bool(payload.get("isIncoming"))
+    by_system = str(payload.get("systemName") or "") not in HUMAN_SYSTEMS or payload.get("isExternal") is True
+    user_id = payload.get("userId") or payload.get("createdById")
+    if is_incoming or by_system or at is None or not payload.get("personId") or user_id in {None, -1}:
+        return None
+    return HumanAction(
+        person_id=int(payload["personId"]),
+        kind=kinds[collection],
+        crm_id=str(payload["id"]),
+        user_id=int(str(user_id)),
+        at=at,
+    )
