@@ -104,7 +104,8 @@ with before as (
 select w.person_id, b.person_id is null as is_new
 from written w left join before b using (person_id)
 where b.person_id is null
-   or (b.stage, b.assigned_user_id, b.price_usd, b.place) is distinct from (w.stage, w.assigned_user_id, w.price_usd, w.place)
+   or (b.stage, b.assigned_user_id, b.price_usd, b.place)
+     is distinct from (w.stage, w.assigned_user_id, w.price_usd, w.place)
 """
 
 
@@ -217,14 +218,15 @@ def _rejudge(connection: Connection, person_ids: Sequence[int], now: datetime) -
 
 
 def store_inquiries(engine: Engine, inquiries: Iterable[Inquiry], *, now: datetime) -> tuple[int, ...]:
-    """Store inquiries once each by event id; the request is itself consent to be answered (C4). Returns new event ids."""
+    """Store inquiries once each by event id and return the new ids; the request is consent to be answered (C4)."""
     rows = {i.event_id: i for i in inquiries}
     if not rows:
         return ()
     with engine.begin() as connection:
         cursor = _cursor(connection)
         cursor.executemany(
-            "insert into ledger.inquiries (event_id, person_id, type, source, message, property, occurred_at, first_seen_at) "
+            "insert into ledger.inquiries "
+            "(event_id, person_id, type, source, message, property, occurred_at, first_seen_at) "
             "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (event_id) do nothing returning event_id",
             [
                 (i.event_id, i.person_id, i.type, i.source, i.message, json.dumps(i.property), i.occurred_at, now)

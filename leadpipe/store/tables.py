@@ -3,9 +3,9 @@
 What lives here: columns, keys and checks. What does not: how rows are written (each room writes its own) and the
 migrations, which must produce exactly this (a test compares).
 
-Conventions: ``bigint`` identity keys unless an id leaves the house (messages: uuid); every append-only table carries
-``xid``, the writing transaction, so that the mirror reads only below the snapshot's xmin; times come from the clock,
-never from a column default.
+Conventions: ``bigint`` identity keys unless an id leaves the house (messages: uuid); every table the lake mirrors
+carries ``xid``, the transaction that last wrote the row (a trigger renews it on update), so that the mirror reads
+versions below the snapshot's xmin and misses none; times come from the clock, never from a column default.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ people = Table(
     _at("deleted_at"),
     _at("first_seen_at", nullable=False),
     _at("refreshed_at", nullable=False),
+    _xid(),
 )  # fmt: skip
 
 contact_points = Table(
@@ -222,6 +223,7 @@ enrolments = Table(
     _at("next_due_at"),
     _at("ended_at"),
     Column("end_reason", Text),
+    _xid(),
     UniqueConstraint("person_id", "plan", "occurrence"),
     _one_of("state", ("open", "paused", "done", "ended")),
     Index("uq_enrolments_one_open", "person_id", "plan", unique=True,
@@ -411,6 +413,7 @@ conversations = Table(
     _at("last_inbound_at"),
     _at("last_outbound_at"),
     _at("changed_at", nullable=False),
+    _xid(),
 )  # fmt: skip
 
 handoffs = Table(
@@ -510,3 +513,27 @@ decisions = Table(
     _xid(),
     Index("ix_decisions_person", "person_id"),
 )  # fmt: skip
+
+# Tables whose rows the lake mirrors, every version once, keyed by the columns named.
+MIRRORED: dict[str, tuple[str, ...]] = {
+    "inbox": ("id",),
+    "people": ("person_id",),
+    "inquiries": ("event_id",),
+    "human_actions": ("id",),
+    "enrolments": ("id",),
+    "messages": ("id",),
+    "message_events": ("id",),
+    "verdicts": ("id",),
+    "suppressions": ("id",),
+    "consents": ("id",),
+    "inbound_messages": ("id",),
+    "qualifications": ("id",),
+    "conversations": ("person_id",),
+    "handoffs": ("id",),
+    "writebacks": ("id",),
+    "quarantine": ("id",),
+    "token_usage": ("id",),
+    "decisions": ("id",),
+}
+# Bytes that stay in the ledger: raw webhook bodies and quarantined records.
+NOT_MIRRORED: dict[str, tuple[str, ...]] = {"inbox": ("body", "headers"), "quarantine": ("raw",)}
