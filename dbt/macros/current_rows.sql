@@ -1,0 +1,11 @@
+{# The newest version landed of each record of an append-only raw table. #}
+{% macro current_rows(relation, key, order_by='landed_at') -%}
+  select *
+  from {{ relation }}
+  qualify row_number() over (partition by {{ key }} order by {{ order_by }} desc) = 1
+{%- endmacro %}
+
+{# A moment as the team's own calendar day. #}
+{% macro team_day(column) -%}
+  cast({{ column }} at time zone '{{ var("team_timezone") }}' as date)
+{%- endmacro %}

@@ -1,0 +1,78 @@
+with messages as (
+
+    select * from {{ ref('stg_ledger__messages') }}
+
+),
+
+events as (
+
+    select
+        message_id,
+        min(case when to_state = 'accepted' then at end) as accepted_at,
+        min(case when to_state = 'delivered' then at end) as delivered_at,
+        max(case when to_state = 'bounced' then at end) as bounced_at,
+        max(case when to_state = 'complained' then at end) as complained_at,
+        max(at) as last_event_at
+    from {{ ref('stg_ledger__message_events') }}
+    group by message_id
+
+),
+
+replies as (
+
+    select
+        in_reply_to as message_id,
+        min(received_at) as first_reply_at,
+        arg_min(intent, received_at) as first_reply_intent,
+        count(*) as count_replies
+    from {{ ref('stg_ledger__inbound_messages') }}
+    where in_reply_to is not null and not is_auto_reply
+    group by in_reply_to
+
+)
+
+select
+    ---- ids
+    messages.id as message_id,
+    messages.person_id,
+    messages.contact_point_id,
+    messages.enrolment_id,
+    messages.provider_id,
+
+    ---- text
+    messages.plan,
+    messages.plan_version,
+    messages.step,
+    messages.channel,
+    messages.purpose,
+    messages.template,
+    messages.template_version,
+    messages.provider,
+    messages.state,
+    messages.code,
+    replies.first_reply_intent,
+
+    ---- numerics
+    messages.occurrence,
+    messages.segments,
+    messages.score_pct,
+    coalesce(replies.count_replies, 0) as count_replies,
+
+    ---- booleans
+    events.accepted_at is not null as is_accepted,
+    events.delivered_at is not null and events.bounced_at is null as is_delivered,
+    events.bounced_at is not null or messages.state = 'undelivered' as is_bounced,
+    events.complained_at is not null as is_complained,
+    replies.count_replies is not null as is_replied,
+    messages.is_model_written,
+
+    ---- timestamps
+    messages.created_at,
+    messages.due_at,
+    events.accepted_at,
+    events.delivered_at,
+    replies.first_reply_at,
+    events.last_event_at
+from messages
+left join events on events.message_id = messages.id
+left join replies on replies.message_id = messages.id

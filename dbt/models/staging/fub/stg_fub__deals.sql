@@ -1,0 +1,9 @@
+with source as (
+
+    {{ current_rows(source('fub', 'fub__deals'), 'deal_id', 'landed_at') }}
+
+)
+
+select * exclude (content_hash)
+from source
+where not is_deleted

@@ -1,0 +1,37 @@
+"""One database URL, in the forms that each library wants.
+
+What lives here: conversions only. What does not: connecting.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """For SQLAlchemy with psycopg 3."""
+    return "postgresql+psycopg://" + database_url.split("://", 1)[1]
+
+
+def dagster_url(database_url: str) -> str:
+    """For dagster-postgres: psycopg2 (its NOTIFY fails on psycopg 3), tables in schema ``dagster``."""
+    rest = database_url.split("://", 1)[1]
+    joint = "&" if "?" in rest else "?"
+    return f"postgresql+psycopg2://{rest}{joint}options={quote('-csearch_path=dagster')}"
+
+
+def keyword_dsn(database_url: str) -> str:
+    """For DuckDB's postgres extension: libpq's keyword form."""
+    parts = urlsplit(database_url)
+    words = {"dbname": unquote(parts.path.lstrip("/")), "user": unquote(parts.username or "")}
+    words |= {"password": unquote(parts.password or ""), "host": parts.hostname or ""}
+    words |= {"port": str(parts.port or "")}
+    words |= dict(parse_qsl(parts.query))
+    return " ".join(f"{name}={_quoted(value)}" for name, value in words.items() if value)
+
+
+def _quoted(value: str) -> str:
+    if value and all(letter.isalnum() or letter in "/._-@:" for letter in value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
