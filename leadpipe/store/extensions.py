@@ -50,7 +50,7 @@ def install(home: Path) -> Path:
     return folder(home)
 
 
-def connection_config(home: Path) -> dict[str, str]:
+def connection_config(home: Path) -> dict[str, str | bool | int | float | list[str]]:
     """Settings for every DuckDB connection: our extension folder, and never a download."""
     return {
         "extension_directory": str(folder(home)),

@@ -1,0 +1,185 @@
+"""The lake: DuckDB over Parquet files, its catalog in PostgreSQL.
+
+What lives here: connections, appends, locked writes, reads. What does not: the tables' meaning, maintenance
+(``maintenance``), the locks themselves (``locks``). Never hold a connection across a network call.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from leadpipe.errors import TransientError
+from leadpipe.store import locks
+from leadpipe.store.extensions import connection_config
+from leadpipe.store.urls import keyword_dsn
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+CATALOG_SCHEMA = "lake_catalog"
+SCHEMAS = ("raw", "staging", "intermediate", "enrichment", "scoring", "outreach", "conversation", "marts", "ops")
+# DuckLake refuses a commit that met another one; the whole commit is tried again, a little later each time.
+COMMIT_ATTEMPTS = 12
+_CONFLICTS = ("conflict", "retry", "could not serialize", "concurrent", "deadlock")
+
+
+class Lake:
+    """One lake: catalog URL, data path and the folder of the extensions.
+
+    A plain object without open connections; every method opens what it needs and closes it, also on errors.
+    """
+
+    def __init__(self, *, database_url: str, data_path: str, home: Path, memory_limit: str = "2GB") -> None:
+        self.database_url = database_url
+        self.data_path = data_path.rstrip("/") + "/"
+        self.home = home
+        self._memory_limit = memory_limit
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False, with_ledger: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection with the lake as the current catalog, in UTC.
+
+        Args:
+            read_only: refuse writes.
+            with_ledger: also attach the ledger's tables, read-only, as ``pg.ledger.*``.
+        """
+        import duckdb
+
+        connection = duckdb.connect(config=connection_config(self.home))
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"set memory_limit = '{self._memory_limit}'")
+            if self.data_path.startswith("s3://"):
+                connection.execute("load httpfs")
+                connection.execute("create secret lake_s3 (type s3, provider credential_chain)")
+            connection.execute(self.attach_statement(read_only=read_only))
+            if with_ledger:
+                connection.execute(f"attach '{keyword_dsn(self.database_url)}' as pg (type postgres, read_only)")
+            connection.execute("use lake")
+            yield connection
+        finally:
+            connection.close()
+
+    def attach_statement(self, *, read_only: bool = False) -> str:
+        """The SQL that attaches this lake as ``lake``; analysts use the same."""
+        options = [f"data_path '{self.data_path}'", f"metadata_schema '{CATALOG_SCHEMA}'", "data_inlining_row_limit 0"]
+        if read_only:
+            options.append("read_only")
+        dsn = keyword_dsn(self.database_url).replace("'", "''")
+        return f"attach 'ducklake:postgres:{dsn}' as lake ({', '.join(options)})"
+
+    def set_up(self) -> None:
+        """Create the catalog and the schemas; running it again changes nothing."""
+        if "://" not in self.data_path:
+            Path(self.data_path).mkdir(parents=True, exist_ok=True)
+        with locks.table_lock(self.database_url, "set-up", shared=False), self.connect() as connection:
+            for schema in SCHEMAS:
+                connection.execute(f"create schema if not exists {schema}")
+
+    @contextmanager
+    def write(self, table: str) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection that alone may update, delete, merge into or replace ``table``; keep the block short.
+
+        The block runs in one transaction, committed at its end and rolled back on any error.
+        """
+        with locks.table_lock(self.database_url, table, shared=False), self.connect() as connection:
+            connection.begin()
+            yield connection
+            connection.commit()
+
+    def append(self, table: str, rows: pa.Table) -> int:
+        """Append rows, creating the table from their schema when it is missing; returns the count."""
+        if rows.num_rows == 0 and self.has_table(table):
+            return 0
+
+        def commit() -> int:
+            with locks.table_lock(self.database_url, table, shared=True), self.connect() as connection:
+                connection.register("appended", rows)
+                connection.begin()
+                connection.execute(f"create table if not exists {table} as from appended limit 0")
+                connection.execute(f"insert into {table} by name from appended")  # noqa: S608 - our own names
+                connection.commit()
+            return rows.num_rows
+
+        return retried(commit, what=f"append to {table}")
+
+    def replace_partition(self, table: str, column: str, values: Sequence[Any], rows: pa.Table) -> int:
+        """Make ``rows`` the only rows of ``table`` whose ``column`` is one of ``values``, in one transaction."""
+
+        def commit() -> int:
+            with self.write(table) as connection:
+                connection.register("replaced", rows)
+                connection.execute(f"create table if not exists {table} as from replaced limit 0")
+                connection.execute(
+                    f"delete from {table} where {column} in (select unnest(?))",  # noqa: S608 - our own names
+                    [list(values)],
+                )
+                connection.execute(f"insert into {table} by name from replaced")  # noqa: S608 - our own names
+            return rows.num_rows
+
+        return retried(commit, what=f"replace in {table}")
+
+    def replace(self, table: str, rows: pa.Table) -> int:
+        """Make ``rows`` the whole content of ``table``."""
+
+        def commit() -> int:
+            with self.write(table) as connection:
+                connection.register("replaced", rows)
+                connection.execute(f"create or replace table {table} as from replaced")
+            return rows.num_rows
+
+        return retried(commit, what=f"replace {table}")
+
+    def create(self, table: str, schema: pa.Schema) -> None:
+        """Create an empty table of this schema unless it exists."""
+        if not self.has_table(table):
+            self.append(table, schema.empty_table())
+
+    def query(self, sql: str, parameters: Sequence[Any] = (), *, with_ledger: bool = False) -> pa.Table:
+        """The result of one read-only query."""
+        with self.connect(read_only=True, with_ledger=with_ledger) as connection:
+            return connection.execute(sql, list(parameters)).to_arrow_table()
+
+    def has_table(self, table: str) -> bool:
+        """Whether ``schema.table`` exists in the lake."""
+        schema, _, name = table.partition(".")
+        with self.connect(read_only=True) as connection:
+            found = connection.execute(
+                "select 1 from duckdb_tables() where database_name = 'lake' and schema_name = ? and table_name = ?",
+                [schema, name],
+            ).fetchone()
+        return found is not None
+
+    def snapshot_id(self) -> int:
+        """The id of the newest snapshot."""
+        with self.connect(read_only=True) as connection:
+            row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
+
+def retried(commit: Callable[[], T], *, what: str) -> T:
+    """Run a whole commit again while it only lost against another one.
+
+    Raises:
+        TransientError: it lost every time.
+    """
+    import duckdb
+
+    for attempt in range(COMMIT_ATTEMPTS):
+        try:
+            return commit()
+        except duckdb.Error as error:
+            if not any(word in str(error).lower() for word in _CONFLICTS):
+                raise
+            if attempt == COMMIT_ATTEMPTS - 1:
+                raise TransientError(f"the lake: {what} lost against other writers {COMMIT_ATTEMPTS} times") from error
+            time.sleep(0.02 * 2 ** min(attempt, 6) * (0.5 + random.random()))  # noqa: S311 - jitter
+    raise AssertionError("unreachable")

@@ -1,0 +1,78 @@
+"""The ledger: its engine and its migrations.
+
+What lives here: connecting to the ledger and bringing its schema up to date. What does not: the tables (``tables``),
+their rows (each room writes its own).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, create_engine, text
+
+from leadpipe.store.urls import sqlalchemy_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic runs of several processes at once wait for each other on this advisory lock.
+MIGRATION_LOCK = 7_305_111
+
+
+def connect(database_url: str, *, pool_size: int = 5, max_overflow: int = 10) -> Engine:
+    """An engine on the ledger, in UTC; opens nothing yet. A stale pooled connection is replaced, not an error."""
+    return create_engine(
+        sqlalchemy_url(database_url),
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC", "connect_timeout": 10},
+    )
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring the ledger to ``revision``; safe to call by many processes at once."""
+    from alembic import command
+
+    engine = connect(database_url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            for schema in ("ledger", "lake_catalog", "dagster"):
+                connection.execute(text(f"create schema if not exists {schema}"))
+            connection.commit()
+            config = alembic_config(database_url)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+            connection.commit()
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def alembic_config(database_url: str) -> Config:
+    """Alembic's configuration for this ledger, without an ini file."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(files("leadpipe.store") / "migrations"))
+    config.set_main_option("sqlalchemy.url", sqlalchemy_url(database_url).replace("%", "%%"))
+    return config
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision the ledger stands at; None when it was never set up."""
+    with engine.connect() as connection:
+        known = connection.execute(text("select to_regclass('ledger.alembic_version')")).scalar()
+        if known is None:
+            return None
+        return connection.execute(text("select version_num from ledger.alembic_version")).scalar()
+
+
+def head_revision() -> str | None:
+    """The newest revision this code knows."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(alembic_config("postgresql://unused/unused")).get_current_head()

@@ -1,0 +1,45 @@
+"""Advisory locks over the lake, kept in PostgreSQL so that they hold across processes and machines.
+
+What lives here: who may write what at the same time. What does not: the writing (``lake``).
+
+Three holders: a writer of one table (update, delete, merge, replace) holds that table's lock exclusively and the
+lake's shared; an appender holds both shared; maintenance and erasure hold the lake's lock exclusively. Without them two
+merges of the same keys leave duplicates and most concurrent updates fail (design section 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+
+LAKE = "lake"
+
+
+def lock_key(name: str) -> int:
+    """A stable 63-bit key for ``name``."""
+    return int.from_bytes(hashlib.sha256(f"leadpipe:{name}".encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None]:
+    """Hold one table's lock, and the lake's shared, for the block; a lost session frees both."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _lock(connection, LAKE, shared=True)
+        _lock(connection, table, shared=shared)
+        yield
+
+
+@contextmanager
+def lake_lock(database_url: str) -> Generator[None]:
+    """Hold the whole lake alone: nobody writes or appends meanwhile; readers go on."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _lock(connection, LAKE, shared=False)
+        yield
+
+
+def _lock(connection: psycopg.Connection[tuple[object, ...]], name: str, *, shared: bool) -> None:
+    kind = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
+    connection.execute(f"select {kind}(%s)".encode(), [lock_key(name)])
