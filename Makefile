@@ -1,0 +1,52 @@
+# Everything a person needs: `make demo` and `make test` install what is missing and run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MANIFEST := dbt/target/manifest.json
+
+.PHONY: help install demo test lint types check lock manifest clean
+
+help:
+	@echo "make demo     install what is missing and run everything against the sandbox"
+	@echo "make test     install what is missing and run every test"
+	@echo "make check    lint, types, import direction, definitions"
+	@echo "make lock     pin the dependencies again (needs uv)"
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("leadpipe needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] < (3, 14) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+$(MANIFEST): $(STAMP) $(shell find dbt -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v target)
+	$(BIN)/python -m leadpipe.cli.manifest
+
+install: $(STAMP) $(MANIFEST)
+
+manifest: $(MANIFEST)
+
+demo: install
+	$(BIN)/leadpipe demo $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(STAMP)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types manifest
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) dbt/target .pytest_cache .ruff_cache

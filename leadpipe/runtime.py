@@ -1,0 +1,89 @@
+"""The running system's parts, built from the settings: ledger, lake, clock, clients.
+
+What lives here: construction and nothing else. What does not: any rule. Commands, the gateway, Dagster's resource and
+the tests all build the same thing here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leadpipe.clock import LedgerClock
+from leadpipe.store import extensions, ledger
+from leadpipe.store.lake import Lake
+from leadpipe.store.server import EmbeddedServer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from leadpipe.clock import Clock
+    from leadpipe.crm.client import FubClient
+    from leadpipe.settings import Settings
+
+
+@dataclass
+class Runtime:
+    """Everything a process of leadpipe needs, each part built when first used."""
+
+    settings: Settings
+
+    @cached_property
+    def database_url(self) -> str:
+        """The PostgreSQL of this system; the embedded server is started when none is named."""
+        return self.settings.database_url or EmbeddedServer(self.settings.home).ensure_running()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The ledger."""
+        return ledger.connect(self.database_url)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake(database_url=self.database_url, data_path=self.settings.lake_url, home=self.settings.home)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Wall clock plus the ledger's offset."""
+        return LedgerClock(self.engine)
+
+    @cached_property
+    def crm(self) -> FubClient:
+        """Follow Up Boss."""
+        from leadpipe.crm.client import FubClient
+
+        return FubClient.from_settings(self.settings)
+
+    @property
+    def worker(self) -> str:
+        """A name for leases: host and process."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    def set_up(self) -> None:
+        """Bring folders, extensions, ledger and lake up to date; running it again changes nothing."""
+        from leadpipe.store.bootstrap import create_tables
+
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        extensions.install(self.settings.home)
+        ledger.upgrade(self.database_url)
+        self.lake.set_up()
+        create_tables(self.lake)
+
+    def close(self) -> None:
+        """Release what was opened."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+        if "crm" in self.__dict__:
+            self.crm.close()
+
+
+def open_runtime(*, env_file: Path | None = Path(".env")) -> Runtime:
+    """A runtime of the settings in the environment."""
+    from leadpipe.settings import load_settings
+
+    return Runtime(load_settings(env_file=env_file))

@@ -1,0 +1,48 @@
+"""Empty tables of the lake, so that every query and every dbt model works before the first run.
+
+What lives here: which tables exist from the start. What does not: their columns (each room's own schema).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from leadpipe.store import mirror
+from leadpipe.store.tables import MIRRORED
+
+if TYPE_CHECKING:
+    from leadpipe.store.lake import Lake
+
+SPEND_SCHEMA = pa.schema([("month", pa.date32()), ("source", pa.string()), ("spend_usd", pa.float64())])
+
+
+def schemas() -> dict[str, pa.Schema]:
+    """Every lake table that is not built by dbt, with its columns."""
+    from leadpipe.crm import tables as crm
+    from leadpipe.market import tables as market
+    from leadpipe.outreach.queue import QUEUE_SCHEMA
+    from leadpipe.scoring.tables import LEAD_SCORES_SCHEMA
+
+    found = {table.name: table.schema for table in crm.ALL}
+    found |= {mirror.PREFIX + table: mirror.arrow_schema(table) for table in MIRRORED}
+    found |= {"raw.spend": SPEND_SCHEMA, "outreach.queue": QUEUE_SCHEMA, "scoring.lead_scores": LEAD_SCORES_SCHEMA}
+    found |= market.SCHEMAS
+    return found
+
+
+def create_tables(lake: Lake) -> None:
+    """Create what is missing in one connection; running it again changes nothing."""
+    with lake.connect(read_only=True) as connection:
+        rows = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake'"
+        ).fetchall()
+    known = {name for (name,) in rows}
+    missing = {name: schema for name, schema in schemas().items() if name not in known}
+    if missing:
+        with lake.write("set-up") as connection:
+            for name, schema in missing.items():
+                connection.register("empty", schema.empty_table())
+                connection.execute(f"create table if not exists {name} as from empty")
+                connection.unregister("empty")
