@@ -1,0 +1,221 @@
+"""Plans: what is sent to whom in which order, read from typed YAML files.
+
+What lives here: the shape of a plan file, its checks and its version. What does not: walking a person through it
+(``walk``), due times (``timing``), the words (``templates``). ``docs/plans.md`` is the written side: what each key
+means and what an edit, a pause and a resume do to the people inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.outreach.timing import Delay
+
+# What a step or an audience may ask about a person; ``facts`` computes each.
+FACTS = frozenset(
+    "has_email has_direct_email has_phone has_sms_consent has_sms_pewc has_whatsapp_consent is_us has_zip "
+    "has_market_trend has_offer knows_timeline knows_budget knows_place knows_side is_seller".split()
+)
+EVENTS = ("reply", "positive_reply", "human_acted", "new_listing")
+
+
+def _fact(text: object) -> object:
+    name = str(text).removeprefix("not ").strip()
+    if name not in FACTS:
+        raise ValueError(f"'{text}' is no fact about a person; known: {', '.join(sorted(FACTS))}")
+    return text
+
+
+def _delay(value: object) -> object:
+    return Delay.parse(value) if isinstance(value, str) else value
+
+
+Condition = Annotated[tuple[Annotated[str, BeforeValidator(_fact)], ...], Field(default=())]
+When = Annotated[Delay, BeforeValidator(_delay), PlainSerializer(repr)]
+Event = Literal["reply", "positive_reply", "human_acted", "new_listing"]
+Exit = Literal["reply", "opt_out", "human_acted", "stop_stage", "higher_plan"]
+StepId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+AT_ONCE = Delay.parse("at once")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class SendStep(_Part):
+    """Send one message; a person who does not meet ``only_if`` goes on at once."""
+
+    id: StepId
+    kind: Literal["send"]
+    after: When = AT_ONCE
+    channel: Literal["email", "sms", "whatsapp"]
+    template: str
+    purpose: Literal["inquiry_response", "conversation", "transactional", "marketing"]
+    only_if: Condition
+    spread_minutes: int = Field(0, ge=0, le=24 * 60)
+    asks: str = Field("", pattern="^(|timeline|budget|place|side)$", description="Question the step asks, if any.")
+
+
+class WaitStep(_Part):
+    """Let time pass."""
+
+    id: StepId
+    kind: Literal["wait"]
+    after: When
+
+
+class WaitForStep(_Part):
+    """Wait for an event, at most so long; without ``then`` or ``otherwise`` the next step follows."""
+
+    id: StepId
+    kind: Literal["wait_until_event"]
+    event: Event
+    at_most: When
+    then: StepId | None = None
+    otherwise: StepId | None = None
+
+
+class Case(_Part):
+    """One way out of a branch."""
+
+    when: Condition
+    then: StepId
+
+
+class BranchStep(_Part):
+    """Go on at the first case that holds, else at ``otherwise``, else at the next step."""
+
+    id: StepId
+    kind: Literal["branch"]
+    cases: tuple[Case, ...] = Field(min_length=1)
+    otherwise: StepId | None = None
+
+
+class ExitStep(_Part):
+    """End the passage."""
+
+    id: StepId
+    kind: Literal["exit"]
+    reason: str = Field(min_length=1)
+
+
+Step = Annotated[SendStep | WaitStep | WaitForStep | BranchStep | ExitStep, Field(discriminator="kind")]
+
+
+class Occurrences(_Part):
+    """Re-entry: how often a plan may meet one person, and how long after the former passage began."""
+
+    max: int | None = Field(None, ge=1, description="None: no limit.")
+    again_after: When = Delay.parse("1 day")
+
+
+class Plan(_Part):
+    """One plan file.
+
+    Attributes:
+        priority: lower wins when two plans want the same person.
+        is_paused: nobody enters, nobody moves on (docs/plans.md).
+        runs_beside: neither waits for plans of higher priority nor makes others wait.
+        model_text: whether words that a model wrote wait for a person.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    description: str
+    priority: int = Field(ge=0, le=100)
+    trigger: Literal["new_lead", "positive_reply", "new_listing", "nightly"]
+    audience: Condition
+    occurrences: Occurrences = Occurrences()
+    exits: tuple[Exit, ...]
+    model_text: Literal["review", "send"] = "review"
+    is_paused: bool = False
+    runs_beside: bool = False
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Plan:
+        seen: set[str] = set()
+        for step in self.steps:
+            if step.id in seen:
+                raise ValueError(f"step '{step.id}' stands twice; give one of them another id")
+            seen.add(step.id)
+        for index, step in enumerate(self.steps):
+            later = [other.id for other in self.steps[index + 1 :]]
+            for target in _targets(step):
+                if target not in later:
+                    raise ValueError(
+                        f"step '{step.id}' leads to '{target}', which is no later step; "
+                        f"repeat a plan through its occurrences, never by a loop"
+                    )
+        return self
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the content: comments and layout of the file do not change it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each step."""
+        return {step.id: position for position, step in enumerate(self.steps)}
+
+    @property
+    def first(self) -> str:
+        """The step everyone enters at."""
+        return self.steps[0].id
+
+    def step(self, step_id: str) -> Step | None:
+        """The step of this id, None when the file no longer has it."""
+        position = self.index.get(step_id)
+        return None if position is None else self.steps[position]
+
+    def following(self, step_id: str) -> Step | None:
+        """The step after this one, None after the last."""
+        position = self.index[step_id] + 1
+        return self.steps[position] if position < len(self.steps) else None
+
+
+def _targets(step: Step) -> list[str]:
+    if isinstance(step, BranchStep):
+        return [case.then for case in step.cases] + ([step.otherwise] if step.otherwise else [])
+    if isinstance(step, WaitForStep):
+        return [target for target in (step.then, step.otherwise) if target]
+    return []
+
+
+def builtin_folder() -> Path:
+    """Where the plans that come with leadpipe lie."""
+    return Path(str(files("leadpipe.outreach") / "plans"))
+
+
+def load_plans(folder: Path | None = None) -> dict[str, Plan]:
+    """All plans of a folder by name; None reads the built-in ones.
+
+    Raises:
+        ConfigurationError: the folder is missing or a file is wrong; the message says file:line:column.
+    """
+    folder = folder or builtin_folder()
+    if not folder.is_dir():
+        raise ConfigurationError(f"no folder of plans at {folder}; set LEADPIPE_PLANS_PATH or leave it empty")
+    paths = sorted(folder.glob("*.yaml"))
+    return dict(_load_folder(tuple((path, path.stat().st_mtime_ns) for path in paths)))
+
+
+@lru_cache(maxsize=8)
+def _load_folder(stamped: tuple[tuple[Path, int], ...]) -> dict[str, Plan]:
+    from leadpipe.outreach.plan_file import read_plan
+    from leadpipe.outreach.templates import template_names
+
+    plans: dict[str, Plan] = {}
+    for path, _ in stamped:
+        plan = read_plan(path, templates=template_names())
+        if plan.name in plans:
+            raise ConfigurationError(f"{path}:1:1: plan '{plan.name}' stands in two files; rename one")
+        plans[plan.name] = plan
+    return plans

@@ -1,0 +1,171 @@
+"""The words of messages: Jinja for text, MJML around the same words for HTML.
+
+What lives here: reading, compiling and rendering the template files. What does not: what the variables are
+(``variables``), whether the words may go (``policy.content``).
+
+One source of words: an email's HTML part is the text part's paragraphs inside ``_email.mjml``, compiled once with its
+Jinja placeholders kept; what the gate judged is what the lead reads. A file ``NAME.txt`` that opens with ``Subject:`` is
+an email, any other a text. ``NAME.es.txt`` is its Spanish form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.messaging.segments import count_segments
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+# Stands in an email's text part until it leaves: the link belongs to one message and is made when it is sent.
+UNSUBSCRIBE_MARK = "%%unsubscribe_url%%"
+# What every email's build must hold (compliance C21, C40, C42).
+_EMAIL_NEEDS = ("postal_address", "brokerage_name", "assistant_name", UNSUBSCRIBE_MARK)
+# What every text names: who writes, for whom, and the way out (C28, C40).
+_TEXT_NEEDS = ("brokerage_name", "assistant_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The words of one message.
+
+    Attributes:
+        subject: empty for texts.
+        text: an email's text part with ``UNSUBSCRIBE_MARK`` in it, or the text itself.
+        segments: SMS segments, 0 for email.
+        template_version: hash of the template's sources.
+    """
+
+    subject: str
+    text: str
+    segments: int
+    template_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    version: str
+    subject: Template | None
+    words: Template
+    tail: Template | None
+
+
+def folder() -> Path:
+    """Where the template files lie."""
+    return Path(str(files("leadpipe.outreach") / "templates"))
+
+
+@lru_cache(maxsize=1)
+def template_names() -> frozenset[str]:
+    """Every template by name, without language."""
+    return frozenset(path.name.split(".")[0] for path in folder().glob("[a-z]*.txt"))
+
+
+def render(template: str, variables: Mapping[str, Any]) -> Rendered:
+    """The words of ``template`` for these variables.
+
+    Raises:
+        ConfigurationError: no such template, or a variable it needs is missing; the message names it.
+    """
+    compiled = _compiled(template, str(variables.get("language", "en")))
+    words = _words(template, compiled.words, variables)
+    if compiled.subject is None or compiled.tail is None:
+        text = " ".join(words.split())
+        return Rendered("", text, count_segments(text).count, compiled.version)
+    subject = " ".join(_words(template, compiled.subject, variables).split())
+    text = f"{_paragraphs(words)}\n\n{_paragraphs(_words(template, compiled.tail, variables))}\n"
+    return Rendered(subject, text, 0, compiled.version)
+
+
+def render_html(template: str, variables: Mapping[str, Any], *, unsubscribe_url: str) -> str:
+    """The HTML part of an email, made when it leaves: the same words, the listings, the footer."""
+    compiled = _compiled(template, str(variables.get("language", "en")))
+    words = _paragraphs(_words(template, compiled.words, variables))
+    layout, _ = _layout()
+    return layout.render({**variables, "paragraphs": words.split("\n\n"), "unsubscribe_url": unsubscribe_url})
+
+
+def finished_text(text: str, *, unsubscribe_url: str) -> str:
+    """An email's text part as it leaves, with its own unsubscribe link."""
+    return text.replace(UNSUBSCRIBE_MARK, unsubscribe_url)
+
+
+def _words(name: str, template: Template, variables: Mapping[str, Any]) -> str:
+    from jinja2 import UndefinedError
+
+    try:
+        return template.render(variables)
+    except UndefinedError as error:
+        raise ConfigurationError(f"template '{name}': {error.message}; give it or take it out of the file") from error
+
+
+def _paragraphs(text: str) -> str:
+    """Blank lines where a condition printed nothing fold into one."""
+    lines = [line.rstrip() for line in text.strip().split("\n")]
+    kept = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]
+    return "\n".join(kept)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> SandboxedEnvironment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["usd"] = lambda value: f"${value:,.0f}"
+    return environment
+
+
+@lru_cache(maxsize=1)
+def _layout() -> tuple[Template, str]:
+    import mrml
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    source = (folder() / "_email.mjml").read_text(encoding="utf-8")
+    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=True)
+    environment.filters["usd"] = _environment().filters["usd"]
+    return environment.from_string(mrml.to_html(source).content), source
+
+
+@lru_cache(maxsize=128)
+def _compiled(name: str, language: str) -> _Compiled:
+    path = folder() / f"{name}.{language}.txt"
+    if not path.exists():
+        path, language = folder() / f"{name}.txt", "en"
+    if name not in template_names() or not path.exists():
+        raise ConfigurationError(f"no template '{name}' in {folder()}; known: {', '.join(sorted(template_names()))}")
+    source = path.read_text(encoding="utf-8")
+    environment = _environment()
+    if not source.startswith("Subject:"):
+        _must_hold(path, source, _TEXT_NEEDS)
+        return _Compiled(_hash(source), None, environment.from_string(source), None)
+    subject, _, words = source.partition("\n")
+    tail_path = folder() / (f"_tail.{language}.txt" if language != "en" else "_tail.txt")
+    tail = tail_path.read_text(encoding="utf-8")
+    _must_hold(tail_path, tail, _EMAIL_NEEDS)
+    _must_hold(folder() / "_email.mjml", _layout()[1], ("postal_address", "brokerage_name", "unsubscribe_url"))
+    return _Compiled(
+        version=_hash(source, tail, _layout()[1]),
+        subject=environment.from_string(subject.removeprefix("Subject:").strip()),
+        words=environment.from_string(words),
+        tail=environment.from_string(tail),
+    )
+
+
+def _must_hold(path: Path, source: str, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in source]
+    if missing:
+        raise ConfigurationError(f"{path}: must hold {', '.join(missing)} (compliance C21, C28, C40, C42); add it")
+
+
+def _hash(*sources: str) -> str:
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:12]
