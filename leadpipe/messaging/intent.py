@@ -1,11 +1,12 @@
-"""One message that a plan wants to send: the only thing that crosses from outreach to messaging.
+"""One intended message, as a planner hands it to the ledger.
 
-What lives here: the fields of an intent. What does not: whether it may go (``policy``), its life after it is stored
-(``enqueue``, ``drain``).
+What lives here: the shape of an intent. What does not: how it was decided (``outreach``) or whether it may go
+(``gate``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,24 +14,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """Who is to get which words, when, by which channel and why.
-
-    (contact point, plan, step, occurrence) and (person, plan, step, occurrence) are unique in the ledger: the same
-    intent made twice is stored once (design section 5).
+    """One message to one contact point. Grain: one per (person, plan, step, occurrence).
 
     Attributes:
-        id: uuid of the message to be; it travels to the provider.
-        enrolment_id: the passage through the plan, None for a conversation turn.
-        body: the words: the text part of an email, or the SMS. An email holds ``outreach.templates.UNSUBSCRIBE_MARK``
-            where its own unsubscribe link goes.
-        variables: what the template was rendered with; the HTML part is rendered from it when the message leaves.
-        score_pct: the lead's score, 0-100, if known.
+        id: the message id, a uuid as text; it travels to the provider and back.
+        body: the words: the text part of an email, or the whole SMS. They are stored and sent as they stand.
+        variables: values of the template, frozen into the evidence.
+        evidence: frozen inputs of the decision: feature row, model version, snapshot id ...
+        needs_review: a person must release it first (text written by a model, unless the plan says otherwise).
         priority: 0 goes first.
-        is_model_written: a model wrote words of it.
-        needs_review: a person must release it.
-        due_at: not before this time.
-        expires_at: not after this time.
-        evidence: further inputs to freeze beside the words (feature row, listing ids, sources).
+        expires_at: after this it is stale whatever else holds; None leaves it to the setting.
     """
 
     id: str
@@ -43,15 +36,15 @@ class Intent:
     occurrence: int
     channel: str
     purpose: str
-    template: str
-    template_version: str
-    subject: str
+    template: str = ""
+    template_version: str = ""
+    subject: str = ""
     body: str
-    variables: dict[str, Any]
-    score_pct: float | None
-    priority: int
-    is_model_written: bool
-    needs_review: bool
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    score_pct: float | None = None
+    priority: int = 50
+    is_model_written: bool = False
+    needs_review: bool = False
     due_at: datetime
-    expires_at: datetime | None
-    evidence: dict[str, Any] = field(default_factory=dict[str, Any])
+    expires_at: datetime | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])

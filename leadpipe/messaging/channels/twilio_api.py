@@ -1,0 +1,101 @@
+"""The Twilio SDK set up for sending: one request a call, our own base URL, and the reading of what a call did.
+
+What lives here: client, create call, status callback address, exception table of messaging sheet 7. What does not:
+what to put into a message (``sms_twilio``, ``whatsapp``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from leadpipe.errors import RateLimited
+from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.channels.codes import twilio_refusal
+
+if TYPE_CHECKING:
+    from leadpipe.settings import Settings
+
+TIMEOUT_SECONDS = 15.0
+_SID = re.compile(r"(SM|MM)[0-9a-f]{32}")
+
+
+class BaseUrlHttpClient(TwilioHttpClient):
+    """Twilio's HTTP client on another base URL; a connection of its own for every call.
+
+    An idle connection that the far side closes looks exactly like a message that was taken and then lost (sheet 7).
+    """
+
+    def __init__(self, base_url: str = "") -> None:
+        super().__init__(pool_connections=False, timeout=TIMEOUT_SECONDS)
+        self._base = urlsplit(base_url) if base_url else None
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        """As Twilio's, with scheme, host and path prefix swapped; a 429 raises with the wait it asked for."""
+        from leadpipe.crm.ratelimit import retry_after_seconds
+
+        if self._base is not None:
+            wanted = urlsplit(url)
+            path = self._base.path.rstrip("/") + wanted.path
+            url = urlunsplit((self._base.scheme, self._base.netloc, path, wanted.query, wanted.fragment))
+        response = super().request(method, url, *args, **kwargs)
+        if response.status_code == 429:
+            headers = response.headers or {}
+            wait = retry_after_seconds(headers.get("Retry-After"), default=0.0)
+            raise RateLimited("Twilio asks to slow down", retry_after_seconds=wait)
+        return response
+
+
+def build_client(settings: Settings) -> Client:
+    """A Twilio client for sending and for looking up; opens nothing."""
+    return Client(
+        settings.twilio_account_sid,
+        settings.twilio_auth_token.get_secret_value(),
+        http_client=BaseUrlHttpClient(settings.twilio_base_url),
+    )
+
+
+def status_callback(settings: Settings, request: SendRequest) -> str:
+    """Where Twilio reports on this message; the query names it, so that a report binds without Twilio's id."""
+    query = urlencode(
+        {"mid": request.message_id, "plan": request.plan, "step": request.step, "occ": request.occurrence}
+    )
+    return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}"
+
+
+def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:
+    """One create call, and what it certainly did; any class of failure not named here is unknown."""
+    from requests import exceptions as http
+    from twilio.base.exceptions import TwilioRestException
+
+    try:
+        message = client.messages.create(**arguments)
+    except RateLimited as error:
+        return SendResult.not_sent("20429", retry_after_seconds=error.retry_after_seconds)
+    except TwilioRestException as error:
+        return twilio_refusal(error.status, error.code)
+    except http.ConnectTimeout:
+        return SendResult.not_sent("ConnectTimeout")
+    except http.ConnectionError as error:
+        return _connection_outcome(error)
+    except Exception as error:  # noqa: BLE001 - once the call began, what is not known to have failed is unknown
+        return SendResult.unknown(type(error).__name__)
+    # A 2xx without a body raises nothing and yields sid=None (sheet 1.7).
+    if not isinstance(message.sid, str) or not _SID.fullmatch(message.sid):
+        return SendResult.unknown("no_sid")
+    return SendResult.accepted(message.sid)
+
+
+def _connection_outcome(error: Exception) -> SendResult:
+    """Refused or unresolved: no connection was ever made. Anything else may have carried the request."""
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError):
+        return SendResult.not_sent("ConnectionRefused")
+    return SendResult.unknown("ConnectionError")

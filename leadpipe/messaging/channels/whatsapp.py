@@ -1,0 +1,48 @@
+"""WhatsApp by Twilio: free text inside the 24-hour window, an approved template outside it (C30).
+
+What lives here: the fields of a WhatsApp message. What does not: whether one may go (``policy``), the call and its
+reading (``twilio_api``).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.channels.twilio_api import create_message, status_callback
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
+
+    from leadpipe.settings import Settings
+
+# The template's values among an intent's variables: {"1": ..., "2": ...} as WhatsApp numbers them.
+TEMPLATE_VARIABLES = "content_variables"
+
+
+class TwilioWhatsApp:
+    """WhatsApp through our Twilio sender."""
+
+    provider = "twilio"
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    def send(self, request: SendRequest) -> SendResult:
+        """Send one message; outside the window without an approved template it is refused here, not by Meta later."""
+        arguments: dict[str, Any] = {
+            "to": f"whatsapp:{request.to}",
+            "from_": self._settings.whatsapp_number,
+            "status_callback": status_callback(self._settings, request),
+        }
+        if request.is_in_session:
+            arguments["body"] = request.body
+        elif not self._settings.whatsapp_template_sid:
+            return SendResult.refused("no_whatsapp_template")
+        else:
+            values = request.variables.get(TEMPLATE_VARIABLES) or {"1": request.variables.get("first_name") or "there"}
+            arguments["content_sid"] = self._settings.whatsapp_template_sid
+            arguments["content_variables"] = json.dumps(values, ensure_ascii=False)
+        return create_message(self._client, arguments)

@@ -1,0 +1,228 @@
+"""Suppressions: who must not be reached, by which channel, since when, and how START lifts one.
+
+What lives here: the append-only list, its meaning, and its effect on what waits. What does not: reading an opt-out out
+of words (``conversation.optout``), the judging of a message (``gate``).
+
+The newest row of (contact point, channel or ``all``) decides, by the lead's own moment. Every writer first locks the
+contact point's row; the claim takes the same lock (design section 5), so a suppression and a send have an order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from leadpipe.messaging.protocol import Cancelled, cancel_waiting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ALL = "all"
+# A STOP by text ends every telephone channel of the account; email stays unless the words say so (C9).
+PHONE_CHANNELS = ("sms", "whatsapp")
+# Only a refusal that the person made can be taken back by the person. A bounce or a wrong number is a fact.
+LIFTABLE_SOURCES = frozenset({"stop_keyword", "phrase", "model", "21610", "63014", "one_click", "preference_page"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppression:
+    """One active suppression of a contact point."""
+
+    contact_point_id: int
+    channel: str
+    source: str
+    at: datetime
+
+
+def lock_point(connection: Connection, contact_point_ids: Iterable[int]) -> None:
+    """Lock these contact points until the transaction ends, in id order, so that two lockers never deadlock."""
+    connection.execute(
+        text("select id from ledger.contact_points where id = any(:ids) order by id for no key update"),
+        {"ids": sorted(set(contact_point_ids))},
+    )
+
+
+def active(connection: Connection, contact_point_ids: Sequence[int]) -> dict[int, dict[str, Suppression]]:
+    """Active suppressions by contact point and channel (``email``, ``sms``, ``whatsapp``); no entry means none."""
+    rows = connection.execute(
+        text(
+            "select contact_point_id, channel, action, source, at from ledger.suppressions "
+            "where contact_point_id = any(:ids) order by at, id"
+        ),
+        {"ids": list(set(contact_point_ids))},
+    )
+    found: dict[int, dict[str, Suppression]] = {}
+    for row in rows:
+        channels = ("email", *PHONE_CHANNELS) if row.channel == ALL else (row.channel,)
+        point = found.setdefault(row.contact_point_id, {})
+        for channel in channels:
+            if row.action == "suppress":
+                point[channel] = Suppression(
+                    contact_point_id=row.contact_point_id, channel=channel, source=row.source, at=row.at
+                )
+            else:
+                point.pop(channel, None)
+    return {point: channels for point, channels in found.items() if channels}
+
+
+def suppress(
+    connection: Connection,
+    *,
+    contact_point_id: int,
+    channels: Sequence[str],
+    source: str,
+    at: datetime,
+    now: datetime,
+    person_id: int | None = None,
+    inbound_id: int | None = None,
+    evidence: Mapping[str, Any] | None = None,
+) -> list[Cancelled]:
+    """Suppress the point on these channels, for every person and plan, and cancel all that waits there.
+
+    A channel that is already suppressed gets no second row; what waits is cancelled all the same.
+
+    Args:
+        source: ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...
+        at: the lead's own moment (a late webhook tells of an earlier STOP).
+        now: when leadpipe learnt of it.
+    """
+    lock_point(connection, [contact_point_id])
+    known = active(connection, [contact_point_id]).get(contact_point_id, {})
+    fresh = [c for c in channels if not _covers(known, c)]
+    _append(
+        connection,
+        contact_point_id,
+        fresh,
+        "suppress",
+        source,
+        at=at,
+        now=now,
+        person_id=person_id,
+        inbound_id=inbound_id,
+        evidence=evidence,
+    )
+    affected = None if ALL in channels else list(channels)
+    return cancel_waiting(
+        connection, code=f"suppressed_{source}", at=now, contact_point_id=contact_point_id, channels=affected
+    )
+
+
+def _covers(known: Mapping[str, Suppression], channel: str) -> bool:
+    wanted = ("email", *PHONE_CHANNELS) if channel == ALL else (channel,)
+    return all(each in known for each in wanted)
+
+
+def lift(
+    connection: Connection,
+    *,
+    contact_point_id: int,
+    channel: str,
+    at: datetime,
+    now: datetime,
+    source: str = "start_keyword",
+    person_id: int | None = None,
+    inbound_id: int | None = None,
+) -> bool:
+    """START: restore the one channel it arrived on (C10). True when there was something to lift.
+
+    Bounces, complaints and wrong numbers stay; so does a refusal newer than ``at``.
+    """
+    lock_point(connection, [contact_point_id])
+    known = active(connection, [contact_point_id]).get(contact_point_id, {}).get(channel)
+    if known is None or known.source not in LIFTABLE_SOURCES or known.at > at:
+        return False
+    _append(
+        connection,
+        contact_point_id,
+        [channel],
+        "lift",
+        source,
+        at=at,
+        now=now,
+        person_id=person_id,
+        inbound_id=inbound_id,
+        evidence=None,
+    )
+    return True
+
+
+def detach(connection: Connection, *, contact_point_id: int, reason: str, now: datetime) -> list[int]:
+    """Take the point from every person who has it (wrong number, C20) and return those people's ids.
+
+    The people stay and their other contact points too; a later CRM sync does not attach it again.
+    """
+    lock_point(connection, [contact_point_id])
+    rows = connection.execute(
+        text(
+            "update ledger.person_contact_points set detached_at = :now, detached_reason = :reason "
+            "where contact_point_id = :id and (detached_at is null or detached_reason = 'gone_from_crm') "
+            "returning person_id"
+        ),
+        {"now": now, "reason": reason, "id": contact_point_id},
+    )
+    return sorted(row[0] for row in rows)
+
+
+def wrong_number(
+    connection: Connection,
+    *,
+    contact_point_id: int,
+    source: str,
+    at: datetime,
+    now: datetime,
+    inbound_id: int | None = None,
+) -> list[int]:
+    """A number that is not theirs: suppressed on every phone channel and detached from all people (C20)."""
+    suppress(
+        connection,
+        contact_point_id=contact_point_id,
+        channels=PHONE_CHANNELS,
+        source=source,
+        at=at,
+        now=now,
+        inbound_id=inbound_id,
+    )
+    return detach(connection, contact_point_id=contact_point_id, reason="wrong_number", now=now)
+
+
+def _append(
+    connection: Connection,
+    contact_point_id: int,
+    channels: Sequence[str],
+    action: str,
+    source: str,
+    *,
+    at: datetime,
+    now: datetime,
+    person_id: int | None,
+    inbound_id: int | None,
+    evidence: Mapping[str, Any] | None,
+) -> None:
+    if not channels:
+        return
+    connection.execute(
+        text(
+            "insert into ledger.suppressions (contact_point_id, channel, action, source, person_id, inbound_id, "
+            "evidence, at, recorded_at) values (:point, :channel, :action, :source, :person, :inbound, "
+            "cast(:evidence as jsonb), :at, :now)"
+        ),
+        [
+            {
+                "point": contact_point_id,
+                "channel": channel,
+                "action": action,
+                "source": source,
+                "person": person_id,
+                "inbound": inbound_id,
+                "evidence": json.dumps(dict(evidence or {}), default=str),
+                "at": at,
+                "now": now,
+            }
+            for channel in channels
+        ],
+    )

@@ -1,0 +1,129 @@
+"""The sending switch: stop, resume and status, for all processes at once.
+
+What lives here: the row ``controls['sending']`` and what it means. What does not: the settings' sending mode
+(``settings.Sending``), which no running system changes.
+
+Every claim reads the row in its own transaction, so a stop is obeyed by each worker within one batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from leadpipe.messaging.protocol import Event, Move, State, write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+KEY = "sending"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """What is stopped: everything, or some plans and channels."""
+
+    is_stopped: bool = False
+    plans: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    reason: str = ""
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """What a resume did."""
+
+    count_expired: int
+    count_waiting: int
+
+
+def read(connection: Connection) -> Switch:
+    """The switch as it stands; never set means nothing is stopped."""
+    row = connection.execute(
+        text("select value, changed_at from ledger.controls where key = :key"), {"key": KEY}
+    ).one_or_none()
+    if row is None:
+        return Switch()
+    return Switch(
+        is_stopped=bool(row.value.get("is_stopped")),
+        plans=tuple(row.value.get("plans", ())),
+        channels=tuple(row.value.get("channels", ())),
+        reason=str(row.value.get("reason", "")),
+        changed_at=row.changed_at,
+    )
+
+
+def stop(
+    engine: Engine,
+    *,
+    now: datetime,
+    reason: str,
+    plans: Sequence[str] = (),
+    channels: Sequence[str] = (),
+) -> Switch:
+    """Stop all sending, or only the plans and channels named; those add to what is stopped already."""
+    with engine.begin() as connection:
+        before = read(connection)
+        everything = not plans and not channels
+        after = Switch(
+            is_stopped=before.is_stopped or everything,
+            plans=tuple(sorted({*before.plans, *plans})),
+            channels=tuple(sorted({*before.channels, *channels})),
+            reason=reason,
+            changed_at=now,
+        )
+        _write(connection, after, now)
+    return after
+
+
+def resume(engine: Engine, *, now: datetime, stale_after: timedelta) -> Resumed:
+    """Let everything go again; what became stale meanwhile expires in the same transaction, so nothing floods."""
+    with engine.begin() as connection:
+        count = expire_stale(connection, now=now, stale_after=stale_after)
+        _write(connection, Switch(changed_at=now), now)
+        waiting = connection.execute(
+            text("select count(*) from ledger.messages where state in ('queued', 'held')")
+        ).scalar_one()
+    return Resumed(count_expired=count, count_waiting=int(waiting))
+
+
+def _write(connection: Connection, switch: Switch, now: datetime) -> None:
+    value = {
+        "is_stopped": switch.is_stopped,
+        "plans": list(switch.plans),
+        "channels": list(switch.channels),
+        "reason": switch.reason,
+    }
+    connection.execute(
+        text(
+            "insert into ledger.controls (key, value, changed_at) values (:key, cast(:value as jsonb), :now) "
+            "on conflict (key) do update set value = excluded.value, changed_at = excluded.changed_at"
+        ),
+        {"key": KEY, "value": json.dumps(value), "now": now},
+    )
+
+
+# A hold is no delay of ours, so age counts from its end; `expires_at` counts whatever holds.
+IS_STALE = "(m.expires_at <= :now or greatest(m.due_at, coalesce(m.not_before_at, m.due_at)) <= :stale_before)"
+
+
+def expire_stale(connection: Connection, *, now: datetime, stale_after: timedelta) -> int:
+    """Expire every queued, held or reviewed message whose time has gone; returns how many."""
+    rows = connection.execute(
+        text(
+            "select m.id::text as id, m.state from ledger.messages m "  # noqa: S608 - a fixed condition
+            f"where m.state in ('queued', 'held', 'review') and {IS_STALE} order by m.id for no key update skip locked"
+        ),
+        {"now": now, "stale_before": now - stale_after},
+    ).all()
+    moves = [
+        (State(row.state), Move(message_id=row.id, event=Event.EXPIRE, to=State.EXPIRED, code="stale")) for row in rows
+    ]
+    write(connection, moves, at=now)
+    return len(moves)
