@@ -42,16 +42,15 @@ def mirror(engine: Engine, lake: Lake, *, now: datetime) -> Mirrored:
     The mark moves only after the lake's commit: a crash between the two appends the same versions again, which staging
     folds, and never skips one.
     """
+    from sqlalchemy import text
+
     from leadpipe.crm import watermark
     from leadpipe.store import locks
 
     counts: dict[str, int] = {}
     with locks.table_lock(lake.database_url, "mirror", shared=False):
         since = watermark.read_int(engine, _SOURCE) or 0
-        with engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            from sqlalchemy import text
-
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             below = int(connection.execute(text("select pg_snapshot_xmin(pg_current_snapshot())::text")).scalar_one())
             for table in MIRRORED:
                 counts[table] = _append(connection, lake, table, since, below)
