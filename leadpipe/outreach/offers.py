@@ -53,6 +53,10 @@ def load_offers(path: Path | None = None) -> tuple[Offer, ...]:
 def offer_for(side: str, state: str, day: date) -> Offer | None:
     """The first offer that stands on ``day`` for this side and state."""
     for offer in load_offers():
-        if side in offer.sides and (not offer.states or state in offer.states) and offer.starts_on <= day <= offer.ends_on:
+        if (
+            side in offer.sides
+            and (not offer.states or state in offer.states)
+            and offer.starts_on <= day <= offer.ends_on
+        ):
             return offer
     return None

@@ -20,10 +20,9 @@ from leadpipe.outreach.timing import Delay
 
 # What a step or an audience may ask about a person; ``facts`` computes each.
 FACTS = frozenset(
-    "has_email has_direct_email has_phone has_sms_consent has_sms_pewc has_whatsapp_consent is_us has_zip "
-    "has_market_trend has_offer knows_timeline knows_budget knows_place knows_side is_seller".split()
+    "has_email has_direct_email has_phone has_sms_pewc whatsapp_reaches has_market_trend has_offer "
+    "knows_timeline knows_budget knows_place knows_side is_seller".split()
 )
-EVENTS = ("reply", "positive_reply", "human_acted", "new_listing")
 
 
 def _fact(text: object) -> object:
@@ -131,7 +130,7 @@ class Plan(_Part):
     priority: int = Field(ge=0, le=100)
     trigger: Literal["new_lead", "positive_reply", "new_listing", "nightly"]
     audience: Condition
-    occurrences: Occurrences = Occurrences()
+    occurrences: Occurrences = Field(default_factory=lambda: Occurrences(max=None))
     exits: tuple[Exit, ...]
     model_text: Literal["review", "send"] = "review"
     is_paused: bool = False
@@ -154,6 +153,14 @@ class Plan(_Part):
                         f"repeat a plan through its occurrences, never by a loop"
                     )
         return self
+
+    def __hash__(self) -> int:
+        """By content, once: the walk's caches ask for it a hundred thousand times."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.version)
 
     @cached_property
     def version(self) -> str:

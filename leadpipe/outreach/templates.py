@@ -4,8 +4,8 @@ What lives here: reading, compiling and rendering the template files. What does 
 (``variables``), whether the words may go (``policy.content``).
 
 One source of words: an email's HTML part is the text part's paragraphs inside ``_email.mjml``, compiled once with its
-Jinja placeholders kept; what the gate judged is what the lead reads. A file ``NAME.txt`` that opens with ``Subject:`` is
-an email, any other a text. ``NAME.es.txt`` is its Spanish form.
+Jinja placeholders kept; what the gate judged is what the lead reads. A file ``NAME.txt`` that opens with ``Subject:``
+is an email, any other a text. ``NAME.es.txt`` is its Spanish form.
 """
 
 from __future__ import annotations

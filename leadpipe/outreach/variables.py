@@ -1,0 +1,102 @@
+"""The variables that every template can use, from what is known about a person.
+
+What lives here: their names and how each is made fit to print. What does not: the words (``templates``).
+
+``first_name agent_name brokerage_name postal_address assistant_name language side place property_address listings
+market offer`` are always there; the last three may be empty. Listings have ``address price_usd beds baths url
+attribution``; ``market`` has ``zip change_12m_pct month sentence``; ``offer`` has ``id title text``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadpipe.outreach.facts import Known
+    from leadpipe.outreach.offers import Offer
+    from leadpipe.settings import Settings
+
+Variables = dict[str, Any]
+# Zillow's own terms for its aggregates (zillow sheet 4.3).
+ATTRIBUTION = "Data Provided by Zillow Group."
+FRESH_FOR = timedelta(days=75)
+_NAME = re.compile(r"[^\W\d_]+(?:[ '\u2019-][^\W\d_]+){0,2}")
+
+
+@lru_cache(maxsize=65536)
+def clean_name(name: str) -> str:
+    """A name fit for a greeting: letters only, at most 30; what a form or a portal left there instead is "there"."""
+    found = _NAME.match(name.strip())
+    if not found or found.end() != len(name.strip()) or len(found[0]) > 30:
+        return "there"
+    return found[0]
+
+
+def variables_for(
+    known: Known,
+    settings: Settings,
+    *,
+    listings: Sequence[Mapping[str, Any]] = (),
+    market: Mapping[str, Any] | None = None,
+    offer: Offer | None = None,
+) -> Variables:
+    """All template variables for one person; plain values only, as they are frozen as JSON."""
+    row, home = known.row, known.row.property or {}
+    language = language_of(row.custom)
+    return {
+        "first_name": clean_name(row.first_name),
+        "agent_name": row.assigned_to or "the team",
+        "brokerage_name": settings.brokerage_name,
+        "postal_address": settings.postal_address,
+        "assistant_name": settings.assistant_name,
+        "language": language,
+        "side": known.side,
+        "place": known.place,
+        "property_address": str(home.get("street") or ""),
+        "listings": [listing_variables(listing) for listing in listings],
+        "market": dict(market) if market else None,
+        "offer": {"id": offer.id, "title": offer.title, "text": offer.text} if offer else None,
+    }
+
+
+def language_of(custom: Mapping[str, Any]) -> str:
+    """``es`` when the CRM's custom field says Spanish, else ``en``."""
+    return "es" if str(custom.get("customLanguage") or "").lower() in {"es", "spanish", "español"} else "en"
+
+
+def listing_variables(listing: Mapping[str, Any]) -> Variables:
+    """One listing as templates print it, without what its switches hide (zillow sheet 2.3)."""
+    return {
+        "address": str(listing.get("address") or listing.get("city") or "Address on request"),
+        "price_usd": float(listing.get("price_usd") or 0),
+        "beds": listing.get("beds"),
+        "baths": listing.get("baths"),
+        "url": str(listing.get("url") or ""),
+        "attribution": str(listing.get("attribution") or ""),
+        "listing_key": str(listing.get("listing_key") or ""),
+    }
+
+
+def market_variables(
+    *, zip_code: str, change_12m_pct: float | None, month: date | None, now: datetime
+) -> Variables | None:
+    """The market fact of a ZIP code with its source and date, or None when it is missing or older than 75 days."""
+    if change_12m_pct is None or month is None or not zip_code or now.date() - month > FRESH_FOR:
+        return None
+    return _market_variables(zip_code, round(change_12m_pct, 1), month)
+
+
+@lru_cache(maxsize=65536)
+def _market_variables(zip_code: str, change_12m_pct: float, month: date) -> Variables:
+    moved = "stayed about level"
+    if abs(change_12m_pct) >= 0.1:
+        moved = f"{'rose' if change_12m_pct > 0 else 'fell'} by {abs(change_12m_pct):.1f}%"
+    sentence = (
+        f"The value of a typical home in ZIP {zip_code} {moved} over the twelve months to {month:%B %Y} "
+        f"(Zillow Home Value Index). {ATTRIBUTION}"
+    )
+    return {"zip": zip_code, "change_12m_pct": change_12m_pct, "month": month.isoformat(), "sentence": sentence}
