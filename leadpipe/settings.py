@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     cap_per_day: int = Field(2_000, ge=0, description="Messages a day, all channels.")
     cap_per_number_per_day: int = Field(1_000, ge=0, description="SMS a day from one sending number.")
     cap_per_plan_per_day: int = Field(1_000, ge=0, description="Messages a day for one plan, first touch excepted.")
+    min_gap_minutes: int = Field(
+        60, ge=0, description="Minutes between two messages to one person, whatever the plans; answers are exempt."
+    )
     stale_after_hours: int = Field(24, ge=1, description="A queued message older than this past its due time expires.")
     human_quiet_minutes: int = Field(30, ge=0, description="No first touch if a person acted within these minutes.")
     aged_after_days: int = Field(90, ge=1, description="No two-way contact for so long makes a lead aged.")

@@ -84,12 +84,9 @@ def suppress(
 ) -> list[Cancelled]:
     """Suppress the point on these channels, for every person and plan, and cancel all that waits there.
 
-    A channel that is already suppressed gets no second row; what waits is cancelled all the same.
-
-    Args:
-        source: ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...
-        at: the lead's own moment (a late webhook tells of an earlier STOP).
-        now: when leadpipe learnt of it.
+    A channel that is already suppressed gets no second row; what waits is cancelled all the same. ``source`` is
+    ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...; ``at`` is the
+    lead's own moment (a late webhook tells of an earlier STOP), ``now`` when leadpipe learnt of it.
     """
     lock_point(connection, [contact_point_id])
     known = active(connection, [contact_point_id]).get(contact_point_id, {})

@@ -46,7 +46,7 @@ def sending_client(service: str, settings: Settings, *, endpoint_url: str, conne
     )
 
 
-def call_outcome(call: Callable[[], Mapping[str, Any]]) -> SendResult:
+def call_outcome(call: Callable[[], Mapping[str, Any]]) -> SendResult:  # noqa: PLR0911 - a table of exceptions
     """Make the call and say what certainly happened; any class of failure not named here is unknown."""
     from botocore import exceptions as boto
 

@@ -19,9 +19,8 @@ def build_channels(
 ) -> dict[str, Channel]:
     """Channels by name; one that is not configured is left out. Opens no connection.
 
-    Args:
-        render_html: makes the HTML part of an email; None wraps its text part.
-        connections: calls that may be under way at once.
+    ``render_html`` makes the HTML part of an email, by default from its template; ``connections`` is how many calls
+    may be under way at once.
     """
     from leadpipe.messaging.channels.aws import sending_client
     from leadpipe.messaging.channels.email_ses import SesEmail

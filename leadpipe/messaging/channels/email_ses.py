@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.messaging.channels.aws import call_outcome
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.links import one_click_url
+from leadpipe.outreach.templates import finished_text
 
 if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
-RenderHtml = Callable[[SendRequest], str]
+# Makes the HTML part from the request and its own unsubscribe link.
+RenderHtml = Callable[[SendRequest, str], str]
 _TAG_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -30,7 +32,7 @@ class SesEmail:
     def __init__(self, client: Any, settings: Settings, *, render_html: RenderHtml | None = None) -> None:
         self._client = client
         self._settings = settings
-        self._render_html = render_html or plain_html
+        self._render_html = render_html or template_html
 
     def send(self, request: SendRequest) -> SendResult:
         """Send one email; a 200 without a MessageId is unknown, not accepted (sheet 4.2)."""
@@ -40,6 +42,7 @@ class SesEmail:
     def _arguments(self, request: SendRequest) -> dict[str, Any]:
         settings = self._settings
         unsubscribe = one_click_url(settings, request.contact_point_id, request.message_id)
+        words = finished_text(request.body, unsubscribe_url=unsubscribe)
         reply_to = reply_address(settings, request.message_id)
         headers = {
             "List-Unsubscribe": f"<{unsubscribe}>, <mailto:{reply_to}?subject=unsubscribe>",
@@ -61,8 +64,8 @@ class SesEmail:
                 "Simple": {
                     "Subject": {"Data": request.subject, "Charset": "UTF-8"},
                     "Body": {
-                        "Text": {"Data": request.body, "Charset": "UTF-8"},
-                        "Html": {"Data": self._render_html(request), "Charset": "UTF-8"},
+                        "Text": {"Data": words, "Charset": "UTF-8"},
+                        "Html": {"Data": self._render_html(request, unsubscribe), "Charset": "UTF-8"},
                     },
                     "Headers": [{"Name": name, "Value": value} for name, value in headers.items()],
                 }
@@ -80,9 +83,18 @@ def reply_address(settings: Settings, message_id: str) -> str:
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
 
-def plain_html(request: SendRequest) -> str:
-    """The text part as modest HTML: paragraphs, line breaks and links."""
-    paragraphs = (html.escape(part.strip()) for part in re.split(r"\n\s*\n", request.body) if part.strip())
+def template_html(request: SendRequest, unsubscribe_url: str) -> str:
+    """The HTML part of the message's template; an email without one (a conversation's answer) gets modest HTML."""
+    from leadpipe.outreach.templates import render_html
+
+    if not request.template:
+        return plain_html(finished_text(request.body, unsubscribe_url=unsubscribe_url))
+    return render_html(request.template, request.variables, unsubscribe_url=unsubscribe_url)
+
+
+def plain_html(words: str) -> str:
+    """Text as modest HTML: paragraphs, line breaks and links."""
+    paragraphs = (html.escape(part.strip()) for part in re.split(r"\n\s*\n", words) if part.strip())
     linked = (_URL.sub(lambda found: f'<a href="{found[0]}">{found[0]}</a>', part) for part in paragraphs)
     inner = "".join(f"<p>{part.replace(chr(10), '<br>')}</p>" for part in linked)
     return f'<!doctype html><html><body style="font-family:sans-serif">{inner}</body></html>'

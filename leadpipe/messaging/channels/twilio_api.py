@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
 TIMEOUT_SECONDS = 15.0
+# Twilio's connection overrides: three tries, after any failure of ours; by default a 5xx loses the report (sheet 2.3).
+_OVERRIDES = "ct=2000&rt=5000&rc=3&rp=all"
 _SID = re.compile(r"(SM|MM)[0-9a-f]{32}")
 
 
@@ -65,10 +67,10 @@ def status_callback(settings: Settings, request: SendRequest) -> str:
     query = urlencode(
         {"mid": request.message_id, "plan": request.plan, "step": request.step, "occ": request.occurrence}
     )
-    return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}"
+    return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}#{_OVERRIDES}"
 
 
-def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:
+def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:  # noqa: PLR0911 - a table of exceptions
     """One create call, and what it certainly did; any class of failure not named here is unknown."""
     from requests import exceptions as http
     from twilio.base.exceptions import TwilioRestException

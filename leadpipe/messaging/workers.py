@@ -1,0 +1,85 @@
+"""Who is sending: a worker's sign of life, and what becomes of messages whose worker died.
+
+What lives here: the advisory lock that a worker holds while it lives, and moving a dead worker's messages to
+``unknown``. What does not: the sending loop (``drain``).
+
+A lock held by a database session is exact where an age is a guess: it is free the moment the process is gone, however
+slow its provider was, and a jump of the clock kills nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from leadpipe.messaging.protocol import Event, Move, State, write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+# First half of the advisory lock's key, so that worker numbers meet no other lock.
+_LOCK_CLASS = 7_305
+
+
+@contextmanager
+def sign_of_life(engine: Engine) -> Generator[str]:
+    """Hold a worker's lock on a connection of its own and yield the worker's name: host, process, lock number."""
+    number = secrets.randbelow(2**31)
+    with engine.connect() as connection:
+        # A session lock outlives transactions; autocommit keeps the session idle, not idle in a transaction.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("select pg_advisory_lock(:class, :number)"), {"class": _LOCK_CLASS, "number": number})
+        try:
+            yield f"{socket.gethostname()}:{os.getpid()}:{number}"
+        finally:
+            # A pooled connection keeps its session, and the session its locks.
+            connection.invalidate()
+
+
+def recover(engine: Engine, *, now: datetime) -> int:
+    """Move messages whose worker is dead from ``sending`` to ``unknown``; returns how many. They are never re-sent."""
+    with engine.begin() as connection:
+        workers = connection.execute(
+            text("select distinct worker from ledger.messages where state = 'sending'")
+        ).scalars()
+        dead = [worker for worker in workers if _is_dead(connection, worker)]
+        if not dead:
+            return 0
+        rows = connection.execute(
+            text(
+                "select id::text as id from ledger.messages where state = 'sending' and "
+                "(worker = any(:dead) or worker is null) order by id for no key update skip locked"
+            ),
+            {"dead": [worker for worker in dead if worker]},
+        ).scalars()
+        ids = list(rows)
+        moves = [
+            (State.SENDING, Move(message_id=i, event=Event.RECOVER, to=State.UNKNOWN, code="worker_died")) for i in ids
+        ]
+        write(connection, moves, at=now)
+        connection.execute(
+            text(
+                "update ledger.attempts set ended_at = :now, outcome = 'unknown', code = 'worker_died' "
+                "where message_id = any(cast(:ids as uuid[])) and outcome is null"
+            ),
+            {"now": now, "ids": ids},
+        )
+    return len(ids)
+
+
+def _is_dead(connection: Connection, worker: str | None) -> bool:
+    number = (worker or "").rpartition(":")[2]
+    if not number.isdigit():
+        return True
+    return bool(
+        connection.execute(
+            text("select pg_try_advisory_xact_lock(:class, :number)"), {"class": _LOCK_CLASS, "number": int(number)}
+        ).scalar_one()
+    )

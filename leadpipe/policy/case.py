@@ -1,0 +1,202 @@
+"""One case to judge: a message to a contact at a moment, with everything known about both.
+
+What lives here: the shapes and their reading from JSON. What does not: rules. What is missing is unknown, and unknown
+is not allowed where a rule needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from leadpipe.errors import BadRecord
+
+CHANNELS = ("email", "sms", "whatsapp", "voice_ai")
+PURPOSES = ("inquiry_response", "conversation", "transactional", "marketing", "optout_confirmation")
+LEVELS = {"none": 0, "inquiry": 1, "express": 2, "pewc": 3}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contact:
+    """Who is written to; place fields are the person's own, not those of a home they asked about."""
+
+    phone: str | None = None
+    email: str | None = None
+    zip: str = ""
+    city: str = ""
+    state: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """One consent with its proof (C2)."""
+
+    level: str
+    channel: str
+    at: datetime
+    source: str = ""
+    scope: str = "marketing"
+    seller: str = "ours"
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    expires_at: datetime | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suppression:
+    """One revocation, bounce, complaint or wrong number."""
+
+    channel: str
+    at: datetime
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryItem:
+    """One message that went out or came in."""
+
+    at: datetime
+    direction: str
+    channel: str
+    purpose: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dnc:
+    """The number's state on the do-not-call registry; None is unknown."""
+
+    listed: bool | None = None
+    checked_at: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reassigned:
+    """What the reassigned-numbers database said; None was never asked."""
+
+    checked_at: date | None = None
+    result: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relationship:
+    """Established business relationship (C16)."""
+
+    inquiry_at: datetime | None = None
+    transaction_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One message to judge.
+
+    Attributes:
+        body: the words; None leaves the content rules skipped.
+        is_template: an approved WhatsApp template rather than free text.
+    """
+
+    id: str
+    now: datetime
+    channel: str
+    purpose: str
+    contact: Contact
+    consents: tuple[Consent, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
+    history: tuple[HistoryItem, ...] = ()
+    dnc: Dnc = Dnc()
+    reassigned: Reassigned = Reassigned()
+    relationship: Relationship = Relationship()
+    subject: str | None = None
+    body: str | None = None
+    is_template: bool = False
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Case:
+        """A case as ``leadpipe policy check`` reads it.
+
+        Raises:
+            BadRecord: a required field is missing or a value has no meaning; the message names the field.
+        """
+        for name in ("id", "now", "channel", "purpose", "contact"):
+            if row.get(name) is None:
+                raise BadRecord(f"field {name} is missing")
+        if row["channel"] not in CHANNELS:
+            raise BadRecord(f"field channel: {row['channel']!r} is none of {', '.join(CHANNELS)}")
+        if row["purpose"] not in PURPOSES:
+            raise BadRecord(f"field purpose: {row['purpose']!r} is none of {', '.join(PURPOSES)}")
+        contact = row["contact"]
+        address = contact.get("address") or {}
+        return Case(
+            id=str(row["id"]),
+            now=_time(row, "now"),
+            channel=row["channel"],
+            purpose=row["purpose"],
+            contact=Contact(
+                phone=contact.get("phone"),
+                email=contact.get("email"),
+                **{name: str(address.get(name) or "") for name in ("zip", "city", "state", "country")},
+            ),
+            consents=tuple(_consent(entry) for entry in row.get("consents") or ()),
+            suppressions=tuple(
+                Suppression(channel=entry["channel"], at=_time(entry, "at"), source=entry.get("source") or "")
+                for entry in row.get("suppressions") or ()
+            ),
+            history=tuple(
+                HistoryItem(
+                    at=_time(entry, "at"),
+                    direction=entry["direction"],
+                    channel=entry["channel"],
+                    purpose=entry.get("purpose") or "",
+                )
+                for entry in row.get("history") or ()
+            ),
+            dnc=Dnc(**_dated(row.get("dnc"), "listed")),
+            reassigned=Reassigned(**_dated(row.get("reassigned"), "result")),
+            relationship=Relationship(
+                **{
+                    name: _time(row["relationship"], name)
+                    for name in ("inquiry_at", "transaction_at")
+                    if (row.get("relationship") or {}).get(name)
+                }
+            ),
+            subject=row.get("subject"),
+            body=row.get("body"),
+            is_template=bool(row.get("is_template")),
+        )
+
+
+def _time(row: Mapping[str, Any], name: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(str(row[name]).replace("Z", "+00:00"))
+    except (KeyError, ValueError) as error:
+        raise BadRecord(f"field {name}: {row.get(name)!r} is no ISO time") from error
+    if at.tzinfo is None:
+        raise BadRecord(f"field {name}: {row[name]!r} has no time zone")
+    return at.astimezone(UTC)
+
+
+def _dated(row: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    if not row:
+        return {}
+    checked = row.get("checked_at")
+    try:
+        return {name: row.get(name), "checked_at": date.fromisoformat(str(checked)[:10]) if checked else None}
+    except ValueError as error:
+        raise BadRecord(f"field checked_at: {checked!r} is no date") from error
+
+
+def _consent(entry: Mapping[str, Any]) -> Consent:
+    if entry.get("level") not in LEVELS:
+        raise BadRecord(f"field consents.level: {entry.get('level')!r} is none of {', '.join(LEVELS)}")
+    return Consent(
+        level=entry["level"],
+        channel=str(entry.get("channel") or ""),
+        at=_time(entry, "at"),
+        source=str(entry.get("source") or ""),
+        scope=str(entry.get("scope") or "marketing"),
+        seller=str(entry.get("seller") or ""),
+        evidence=entry.get("evidence") or {},
+        expires_at=_time(entry, "expires_at") if entry.get("expires_at") else None,
+    )

@@ -1,0 +1,187 @@
+"""Policy packs: dated rules as data, and the team's own settings for judging.
+
+What lives here: reading and typing a pack for a day. What does not: applying it (``verdict``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.settings import Settings
+
+Hours = tuple[int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Opening hours of a week, closed-open, local; None is closed. ``holidays`` missing means as any day."""
+
+    weekdays: Hours
+    saturday: Hours
+    sunday: Hours
+    holidays: Hours | str = "as_any_day"
+
+    def on(self, weekday: int, *, is_holiday: bool) -> Hours:
+        """The hours of one day; a holiday can only shorten them."""
+        hours = self.weekdays if weekday < 5 else self.saturday if weekday == 5 else self.sunday
+        if not is_holiday or isinstance(self.holidays, str):
+            return hours
+        if hours is None or self.holidays is None:
+            return None
+        both = (max(hours[0], self.holidays[0]), min(hours[1], self.holidays[1]))
+        return both if both[0] < both[1] else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cap:
+    """At most ``count`` messages of a channel and purpose in a rolling window."""
+
+    channel: str
+    purpose: str
+    count: int
+    hours: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pack:
+    """The rules in force on one day. ``version`` names the file and the hash of what is in force."""
+
+    version: str
+    federal: Window
+    close_early_minutes: int
+    universal: Window
+    universal_zones: tuple[str, ...]
+    states: Mapping[str, Window]
+    canada: Window
+    caps: tuple[Cap, ...]
+    states_3_per_24h: frozenset[str]
+    inquiry_days: int
+    confirmation_minutes: int
+    conversation_minutes: int
+    dnc_inquiry_months: int
+    dnc_transaction_months: int
+    dnc_file_days: int
+    casl_inquiry_months: int
+    casl_transaction_months: int
+    is_us_whatsapp_marketing_paused: bool
+    session_minutes: int
+    patterns: Mapping[str, re.Pattern[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What of the team's settings a verdict depends on."""
+
+    brokerage_name: str
+    postal_address: str = ""
+    a2p_campaign_id: str = ""
+    sms_disabled_states: frozenset[str] = frozenset()
+    own_domains: frozenset[str] = frozenset()
+    approved_offers: tuple[str, ...] = ()
+    sms_provider: str = field(default="twilio")
+
+    @staticmethod
+    def of(settings: Settings, *, approved_offers: tuple[str, ...] = ()) -> PolicySettings:
+        """The policy part of the running system's settings."""
+        return PolicySettings(
+            brokerage_name=settings.brokerage_name,
+            postal_address=settings.postal_address,
+            a2p_campaign_id=settings.a2p_campaign_id,
+            sms_disabled_states=frozenset(settings.sms_disabled_states),
+            approved_offers=approved_offers,
+            sms_provider=settings.sms_provider,
+        )
+
+
+DEMO_POLICY = PolicySettings(
+    brokerage_name="Demo Realty",
+    postal_address="100 Main Street, Suite 5, Houston, TX 77002",
+    a2p_campaign_id="CM-demo",
+)
+
+
+def load_pack(day: date, folder: Path | None = None) -> Pack:
+    """The pack in force on ``day``: the newest file not after it, of it the parts in effect.
+
+    Raises:
+        ConfigurationError: no pack covers the day, or a part is missing; without rules nothing may be sent (C45).
+    """
+    return _load(day, folder or Path(__file__).parent / "packs")
+
+
+@lru_cache(maxsize=64)
+def _load(day: date, folder: Path) -> Pack:
+    names = (
+        sorted(path for path in folder.glob("*.yaml") if path.stem <= day.isoformat())
+        or sorted(folder.glob("*.yaml"))[:1]
+    )
+    if not names:
+        raise ConfigurationError(f"no policy pack in {folder}; nothing can be judged")
+    path = names[-1]
+    raw = path.read_bytes()
+    data = yaml.safe_load(raw)
+    parts: dict[str, dict[str, Any]] = {}
+    for part in data["parts"]:
+        until = part.get("effective_to")
+        if part["effective_from"] <= day and (until is None or day < until):
+            parts[part["name"]] = part
+    try:
+        return _typed(data["version"], raw, parts)
+    except KeyError as error:
+        raise ConfigurationError(f"policy pack {path.name}: {error.args[0]} is missing on {day}") from error
+
+
+def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
+    content = parts["content"]
+    skipped = {"name", "effective_from", "effective_to", "source", "confidence"}
+    whatsapp = parts.get("whatsapp", {"us_marketing_paused": False, "session_hours": 24, "session_margin_minutes": 5})
+    in_force = "|".join(sorted(parts))
+    return Pack(
+        version=f"{version}-{hashlib.sha256(raw + in_force.encode()).hexdigest()[:10]}",
+        federal=_window(parts["federal_hours"]["window"]),
+        close_early_minutes=parts["federal_hours"]["close_early_minutes"],
+        universal=_window(parts["universal_window"]["window"]),
+        universal_zones=tuple(parts["universal_window"]["zones"]),
+        states={state: _window(window) for state, window in parts["state_hours"]["states"].items()},
+        canada=_window(parts["canada_hours"]["window"]),
+        caps=tuple(Cap(**cap) for cap in parts["frequency"]["caps"]),
+        states_3_per_24h=frozenset(parts["frequency"]["states_3_per_24h"]),
+        inquiry_days=parts["consent"]["inquiry_days"],
+        confirmation_minutes=parts["consent"]["confirmation_minutes"],
+        conversation_minutes=parts["consent"]["conversation_minutes"],
+        dnc_inquiry_months=parts["dnc"]["inquiry_months"],
+        dnc_transaction_months=parts["dnc"]["transaction_months"],
+        dnc_file_days=parts["dnc"]["file_days"],
+        casl_inquiry_months=parts["casl"]["inquiry_months"],
+        casl_transaction_months=parts["casl"]["transaction_months"],
+        is_us_whatsapp_marketing_paused=whatsapp["us_marketing_paused"],
+        session_minutes=whatsapp["session_hours"] * 60 - whatsapp["session_margin_minutes"],
+        patterns={
+            name: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+            for name, patterns in content.items()
+            if name not in skipped
+        },
+    )
+
+
+def _window(data: dict[str, Any]) -> Window:
+    def hours(name: str) -> Hours:
+        value = data[name]
+        return None if value is None else (int(value[0]), int(value[1]))
+
+    return Window(
+        weekdays=hours("weekdays"),
+        saturday=hours("saturday"),
+        sunday=hours("sunday"),
+        holidays=hours("holidays") if "holidays" in data else "as_any_day",
+    )

@@ -1,0 +1,69 @@
+"""The sending pass: due steps become messages, due messages leave, unsure ones are looked up.
+
+What lives here: the order. What does not: the protocol (``messaging``), the plans (``outreach``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from leadpipe.messaging.drain import Budget, drain
+from leadpipe.messaging.enqueue import enqueue
+from leadpipe.messaging.reconcile import reconcile
+from leadpipe.outreach.advance import advance_due
+
+if TYPE_CHECKING:
+    from leadpipe.messaging.channels.base import Channel
+    from leadpipe.runtime import Runtime
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class Sent:
+    """What one run sent and looked up; counts only."""
+
+    count_intents: int = 0
+    states: Counter[str] = field(default_factory=Counter[str])
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Counts for Dagster."""
+        return {"intents": self.count_intents, **{f"messages_{state}": n for state, n in self.states.items()}}
+
+
+def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Channel] | None = None) -> Sent:
+    """Send what is due until nothing was for ``linger_seconds``, at most three times that long and a run's cap."""
+    report = Sent()
+    channels = channels if channels is not None else runtime.channels
+    begun = idle_since = time.monotonic()
+    while True:
+        did = _pass(runtime, channels, report)
+        if did:
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since >= linger_seconds:
+            return report
+        is_over = time.monotonic() - begun >= 3 * max(linger_seconds, 1)
+        if is_over or sum(report.states.values()) >= runtime.settings.cap_per_run:
+            return report
+        if not did:
+            time.sleep(POLL_SECONDS)
+
+
+def _pass(runtime: Runtime, channels: dict[str, Channel], report: Sent) -> bool:
+    intents = advance_due(runtime.engine, settings=runtime.settings, clock=runtime.clock)
+    report.count_intents += len(intents)
+    if intents:
+        enqueue(runtime.engine, intents, clock=runtime.clock, settings=runtime.settings, run_key="send_due")
+    reconcile(engine=runtime.engine, settings=runtime.settings, clock=runtime.clock)
+    sent = drain(
+        engine=runtime.engine,
+        channels=channels,
+        settings=runtime.settings,
+        clock=runtime.clock,
+        budget=Budget(max_messages=500, max_seconds=20),
+    )
+    report.states.update(sent.counts)
+    return bool(intents) or sum(sent.counts.values()) > 0
