@@ -66,7 +66,7 @@ MARKET_TREND_SCHEMA = pa.schema(
     ]
 )
 
-# Grain: listing x version seen. `address` is null where the listing's owner hides it, and so is every other trace of it.
+# Grain: listing x version seen. `address` is null where its owner hides it, and so is every other trace of it.
 LISTINGS_SCHEMA = pa.schema(
     [
         ("listing_key", pa.string()),
