@@ -13,7 +13,6 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.errors import LeadpipeError
 from leadpipe.market.criteria import Criteria, stated
 
 if TYPE_CHECKING:
@@ -93,10 +92,8 @@ class Recommender:
             error = future.exception()
             if error is None:
                 self._known[asked[future]] = (self._monotonic(), chosen(future.result(), asked[future]))
-            elif isinstance(error, LeadpipeError):
-                failures.append(type(error).__name__)
             else:
-                raise error
+                failures.append(type(error).__name__)
         if failures:
             import structlog
 
