@@ -68,7 +68,7 @@ NAMES = tuple(feature.name for feature in FEATURES)
 WORDS = tuple(feature.name for feature in FEATURES if not feature.is_number)
 NUMBERS = tuple(feature.name for feature in FEATURES if feature.is_number)
 
-MOMENTS_SCHEMA = pa.schema([("person_id", pa.int64()), ("at", pa.timestamp("us", tz="UTC"))])
+MOMENTS_SCHEMA = pa.schema([("person_id", pa.int64()), ("moment_at", pa.timestamp("us", tz="UTC"))])
 
 
 def _listed(values: Iterable[str]) -> str:
@@ -91,9 +91,9 @@ def _current(table: str, columns: str, key: str) -> str:
 
 PEOPLE = _newest("people", "person_id, crm_created_at, merged_into, deleted_at", "person_id")
 
-# Everything that happened to somebody, each with its own time: (person_id, at, kind, word, detail, number).
+# Everything that happened to somebody, each with its own time: (person_id, happened_at, kind, word, detail, number).
 _HAPPENED = f"""
-    select person_id, occurred_at as at,
+    select person_id, occurred_at as happened_at,
         case when type in ({_listed(INQUIRY_TYPES)}) then 'inquiry'
              when type in ({_listed(_VIEWS)}) then 'view' end as kind,
         type as word, json_extract_string(payload, '$.property.type') as detail, property_price_usd as number
@@ -116,13 +116,13 @@ _HAPPENED = f"""
     union all
     select person_id, accepted_at, 'touch', null, null, null from {_newest("messages", "person_id, accepted_at")}
     union all
-    select person_id, at, 'touch', null, null, null from {_newest("human_actions", "person_id, at")}
+    select person_id, "at", 'touch', null, null, null from {_newest("human_actions", 'person_id, "at"')}
     union all
-    select person_id, at, 'said_' || case
+    select person_id, "at", 'said_' || case
             when key like 'timeline%' then 'timeline' when key like 'budget%' then 'budget'
             when key in ('zip', 'city', 'place', 'state') then 'place' else key end,
         value, null, try_cast(regexp_replace(value, '[$,]', '', 'g') as double)
-    from {_newest("qualifications", "person_id, at, key, value")}
+    from {_newest("qualifications", 'person_id, "at", key, value')}
 """  # noqa: S608 - our own names
 
 _FEATURES = f"""
@@ -130,39 +130,40 @@ _FEATURES = f"""
         select v.person_id, v.landed_at, v.source, v.type, v.stage, v.price_usd
         from raw.fub__people v semi join moments m using (person_id) where not v.is_deleted
     ), seen as (
-        select m.person_id, m.at,
-            coalesce(max_by(v.source, v.landed_at) filter (v.landed_at <= m.at), min_by(v.source, v.landed_at))
+        select m.person_id, m.moment_at,
+            coalesce(max_by(v.source, v.landed_at) filter (v.landed_at <= m.moment_at), min_by(v.source, v.landed_at))
                 as source,
-            coalesce(max_by(v.type, v.landed_at) filter (v.landed_at <= m.at), min_by(v.type, v.landed_at))
+            coalesce(max_by(v.type, v.landed_at) filter (v.landed_at <= m.moment_at), min_by(v.type, v.landed_at))
                 as lead_type,
-            max_by(v.stage, v.landed_at) filter (v.landed_at <= m.at) as stage,
-            coalesce(max_by(v.price_usd, v.landed_at) filter (v.landed_at <= m.at), min_by(v.price_usd, v.landed_at))
-                as price_usd
+            max_by(v.stage, v.landed_at) filter (v.landed_at <= m.moment_at) as stage,
+            coalesce(
+                max_by(v.price_usd, v.landed_at) filter (v.landed_at <= m.moment_at),
+                min_by(v.price_usd, v.landed_at)) as price_usd
         from moments m join versions v using (person_id) group by all
     ), happened as (
         {_HAPPENED}
     ), summed as (
-        select m.person_id, m.at,
-            max_by(word, h.at) filter (kind = 'inquiry') as inquiry_type,
-            max_by(detail, h.at) filter (kind = 'inquiry') as property_type,
-            max_by(word, h.at) filter (kind = 'said_side') as side,
-            max_by(number, h.at) filter (kind = 'said_budget' and number >= 10000) as said_usd,
-            max_by(number, h.at) filter (kind = 'inquiry' and number > 0) as asked_usd,
-            max_by(number, h.at) filter (kind = 'said_timeline') as timeline_months,
+        select m.person_id, m.moment_at,
+            max_by(word, h.happened_at) filter (kind = 'inquiry') as inquiry_type,
+            max_by(detail, h.happened_at) filter (kind = 'inquiry') as property_type,
+            max_by(word, h.happened_at) filter (kind = 'said_side') as side,
+            max_by(number, h.happened_at) filter (kind = 'said_budget' and number >= 10000) as said_usd,
+            max_by(number, h.happened_at) filter (kind = 'inquiry' and number > 0) as asked_usd,
+            max_by(number, h.happened_at) filter (kind = 'said_timeline') as timeline_months,
             count(*) filter (kind = 'inquiry') as count_inquiries,
             count(*) filter (kind = 'view') as count_views,
             count(*) filter (kind = 'reply') as count_replies,
             count(*) filter (kind = 'said_budget') > 0 as has_budget,
             count(*) filter (kind = 'said_place') > 0 as has_place,
-            max(h.at) filter (kind = 'inquiry') as inquiry_at,
-            max(h.at) filter (kind = 'reply') as reply_at,
-            max(h.at) filter (kind = 'touch') as touch_at
-        from moments m join happened h on h.person_id = m.person_id and h.at <= m.at
+            max(h.happened_at) filter (kind = 'inquiry') as inquiry_at,
+            max(h.happened_at) filter (kind = 'reply') as reply_at,
+            max(h.happened_at) filter (kind = 'touch') as touch_at
+        from moments m join happened h on h.person_id = m.person_id and h.happened_at <= m.moment_at
         where kind is not null group by all
     ), people as (
         select * from {PEOPLE}
     )
-    select m.person_id, m.at,
+    select m.person_id, m.moment_at,
         coalesce(nullif(lower(trim(seen.source)), ''), '{UNKNOWN}') as source,
         coalesce(nullif(lower(trim(seen.lead_type)), ''), '{UNKNOWN}') as lead_type,
         coalesce(nullif(lower(trim(seen.stage)), ''), '{UNKNOWN}') as stage,
@@ -174,10 +175,10 @@ _FEATURES = f"""
         coalesce(summed.count_inquiries, 0)::double as count_inquiries,
         coalesce(summed.count_views, 0)::double as count_views,
         coalesce(summed.count_replies, 0)::double as count_replies,
-        least({LONGEST_HOURS}, epoch(m.at - summed.inquiry_at) / 3600) as hours_since_inquiry,
-        least({LONGEST_HOURS}, epoch(m.at - summed.reply_at) / 3600) as hours_since_reply,
-        least({LONGEST_HOURS}, epoch(m.at - summed.touch_at) / 3600) as hours_since_touch,
-        least({LONGEST_HOURS}, greatest(0, epoch(m.at - people.crm_created_at) / 3600)) as age_hours,
+        least({LONGEST_HOURS}, epoch(m.moment_at - summed.inquiry_at) / 3600) as hours_since_inquiry,
+        least({LONGEST_HOURS}, epoch(m.moment_at - summed.reply_at) / 3600) as hours_since_reply,
+        least({LONGEST_HOURS}, epoch(m.moment_at - summed.touch_at) / 3600) as hours_since_touch,
+        least({LONGEST_HOURS}, greatest(0, epoch(m.moment_at - people.crm_created_at) / 3600)) as age_hours,
         hour(people.crm_created_at at time zone $timezone)::double as arrival_hour,
         isodow(people.crm_created_at at time zone $timezone)::double as arrival_weekday,
         summed.timeline_months,
@@ -185,9 +186,9 @@ _FEATURES = f"""
         coalesce(summed.has_place, false)::double as has_place
     from moments m
     join people using (person_id)
-    left join seen using (person_id, at)
-    left join summed using (person_id, at)
-    order by m.person_id, m.at
+    left join seen using (person_id, moment_at)
+    left join summed using (person_id, moment_at)
+    order by m.person_id, m.moment_at
 """  # noqa: S608 - our own names
 
 
@@ -200,8 +201,8 @@ def feature_frame(lake: Lake, moments: pa.Table, *, timezone: str) -> pd.DataFra
         timezone: the team's, for the hour and the day of arrival.
 
     Returns:
-        ``person_id``, ``at`` and one column for each of ``NAMES``; words are lower case, ``unknown`` when missing,
-        numbers are floats, NaN when missing.
+        ``person_id``, ``moment_at`` and one column for each of ``NAMES``; words are lower case, ``unknown`` when
+        missing, numbers are floats, NaN when missing.
     """
     with lake.connect(read_only=True) as connection:
         connection.register("moments", moments)
@@ -216,7 +217,7 @@ def feature_frame(lake: Lake, moments: pa.Table, *, timezone: str) -> pd.DataFra
 def moments_of(person_ids: Iterable[int], at: datetime) -> pa.Table:
     """One moment for many people."""
     ids = list(person_ids)
-    columns: dict[str, Any] = {"person_id": ids, "at": [at] * len(ids)}
+    columns: dict[str, Any] = {"person_id": ids, "moment_at": [at] * len(ids)}
     return pa.table(columns, schema=MOMENTS_SCHEMA)
 
 

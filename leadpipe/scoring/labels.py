@@ -32,20 +32,21 @@ MOMENTS: dict[str, timedelta] = {
 
 _OUTCOMES = """
     with appointments as (
-        select json_extract(payload, '$.invitees[*].personId') as people, coalesce(crm_created_at, starts_at) as at
+        select json_extract(payload, '$.invitees[*].personId') as people,
+            coalesce(crm_created_at, starts_at) as entered_at
         from raw.fub__appointments
         qualify row_number() over (partition by appointment_id order by landed_at desc) = 1 and not is_deleted
     ), deals as (
-        select json_extract(payload, '$.people[*].id') as people, crm_created_at as at
+        select json_extract(payload, '$.people[*].id') as people, crm_created_at as entered_at
         from raw.fub__deals
         qualify row_number() over (partition by deal_id order by landed_at desc) = 1
             and not is_deleted and coalesce(status, '') <> 'Deleted'
     ), outcomes as (
-        select try_cast(unnest(people) as bigint) as person_id, at
+        select try_cast(unnest(people) as bigint) as person_id, entered_at
         from (select * from appointments union all select * from deals)
     )
-    select person_id, min(at) as outcome_at from outcomes
-    where person_id is not null and at is not null group by person_id
+    select person_id, min(entered_at) as outcome_at from outcomes
+    where person_id is not null and entered_at is not null group by person_id
 """
 
 _MOMENTS = f"""
@@ -53,13 +54,13 @@ _MOMENTS = f"""
         select person_id, crm_created_at as created_at from {PEOPLE}
         where merged_into is null and deleted_at is null and crm_created_at <= $finished_by
     ), outcomes as ({_OUTCOMES})
-    select p.person_id, p.created_at, m.moment, p.created_at + m.after_seconds * interval 1 second as at,
+    select p.person_id, p.created_at, m.moment, p.created_at + m.after_seconds * interval 1 second as moment_at,
         o.outcome_at,
         coalesce(o.outcome_at <= p.created_at + interval {HORIZON.days} day, false) as label
     from people p cross join (select unnest($names) as moment, unnest($seconds) as after_seconds) m
     left join outcomes o using (person_id)
     where o.outcome_at is null or o.outcome_at > p.created_at + m.after_seconds * interval 1 second
-    order by p.person_id, at
+    order by p.person_id, moment_at
 """  # noqa: S608 - our own names
 
 
@@ -78,8 +79,8 @@ def training_rows(lake: Lake, *, now: datetime, timezone: str) -> pd.DataFrame:
                 "seconds": [after.total_seconds() for after in MOMENTS.values()],
             },
         ).to_arrow_table()
-    frame = feature_frame(lake, rows.select(["person_id", "at"]), timezone=timezone)
-    labels = rows.select(["person_id", "at", "moment", "created_at", "label"]).to_pandas()
-    joined = frame.merge(labels, on=["person_id", "at"], validate="one_to_one")
+    frame = feature_frame(lake, rows.select(["person_id", "moment_at"]), timezone=timezone)
+    labels = rows.select(["person_id", "moment_at", "moment", "created_at", "label"]).to_pandas()
+    joined = frame.merge(labels, on=["person_id", "moment_at"], validate="one_to_one")
     joined["label"] = joined["label"].astype("int64")
-    return joined.sort_values(["created_at", "person_id", "at"], kind="stable", ignore_index=True)
+    return joined.sort_values(["created_at", "person_id", "moment_at"], kind="stable", ignore_index=True)

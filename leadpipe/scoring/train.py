@@ -37,8 +37,10 @@ ISOTONIC_FROM = 500
 # Shares of calibration leads from which priority is high and medium.
 HIGH_SHARE, MEDIUM_SHARE = 0.10, 0.35
 SEED = 7
-# A model that does not rank better than this is not put in force by itself.
+# A model that does not rank better than this, or clearly worse than the prior, is not put in force by itself; a
+# hundredth or two is noise on a few hundred leads.
 MIN_AUC = 0.55
+AUC_NOISE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,8 @@ class Trained:
 def train(lake: Lake, settings: Settings, *, now: datetime, seed: int = SEED) -> Trained:
     """Fit, calibrate, judge and store a model of everything known at ``now``.
 
-    The same data and seed give the same version. It replaces the prior by itself when it ranks and predicts the newest
-    leads better; a later one is promoted by a person.
+    The same data and seed give the same version. It replaces the prior by itself when it predicts the newest leads
+    better and ranks them no worse; a later one is promoted by a person.
     """
     snapshot_id = lake.snapshot_id()
     rows = training_rows(lake, now=now, timezone=settings.team_timezone)
@@ -117,10 +119,10 @@ def _lack(rows: pd.DataFrame, slices: dict[str, pd.DataFrame]) -> str:
 def _judged(metrics: Metrics, by_prior: Metrics, promoted: str) -> tuple[str, bool]:
     if promoted != prior.PRIOR_VERSION:
         return f"stored; {promoted} stays in force until `leadpipe model promote`", False
-    ranks = (metrics["auc"] or 0) >= max(MIN_AUC, by_prior["auc"] or 0)
+    ranks = (metrics["auc"] or 0) >= max(MIN_AUC, (by_prior["auc"] or 0) - AUC_NOISE)
     predicts = metrics["brier"] < min(by_prior["brier"], metrics["brier_base"])
     if ranks and predicts:
-        return "ranks and predicts the newest leads better than the prior; now in force", True
+        return "predicts the newest leads better than the prior and ranks them no worse; now in force", True
     return "stored, but not better than the prior on the newest leads; the prior stays in force", False
 
 
@@ -145,13 +147,16 @@ def candidates(seed: int) -> dict[str, Any]:
             ("scale", StandardScaler()),
         ]
     )
-    boosting = HistGradientBoostingClassifier(
-        learning_rate=0.06, max_iter=120, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
-        early_stopping=False, random_state=seed,
-    )  # fmt: skip
+    # Trees take a number no value has for "missing"; a column without any value would stop them.
+    marked = SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True)
+    settings: dict[str, Any] = {
+        "learning_rate": 0.06, "max_iter": 120, "max_leaf_nodes": 12, "min_samples_leaf": 60, "l2_regularization": 5.0,
+        "early_stopping": False, "random_state": seed,
+    }  # fmt: skip
+    boosting = HistGradientBoostingClassifier(**settings)
     return {
         "logistic": Pipeline([("prepare", prepare(scaled)), ("estimate", LogisticRegression(C=0.3, max_iter=2_000))]),
-        "boosting": Pipeline([("prepare", prepare("passthrough")), ("estimate", boosting)]),
+        "boosting": Pipeline([("prepare", prepare(marked)), ("estimate", boosting)]),
     }
 
 
