@@ -51,8 +51,9 @@ def refresh_trend(lake: Lake) -> Trend:
     Twelve months back is looked up by date, so a ZIP with a gap there has no change rather than one over eleven
     months. A ZIP that the newest month leaves blank keeps its own last month of that release.
     """
-    sql = " union all ".join(_TREND.format(table=s.table, metric=s.metric) for s in SOURCES.values())
-    found = lake.query(f"select * from ({sql}) order by metric, zip").cast(tables.MARKET_TREND_SCHEMA)  # noqa: S608
+    parts = [_TREND.format(table=source.table, metric=source.metric) for source in SOURCES.values()]
+    union = " union all ".join(f"(select * from ({part}))" for part in parts)  # noqa: S608 - our own names
+    found = lake.query(f"select * from ({union}) order by metric, zip").cast(tables.MARKET_TREND_SCHEMA)  # noqa: S608
     lake.replace(tables.MARKET_TREND, found)
     return Trend(count_rows=found.num_rows, release_by_metric=_releases(found))
 
