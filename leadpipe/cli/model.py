@@ -59,7 +59,8 @@ def evaluate(version: Version = None, as_json: AsJson = False) -> None:
     from leadpipe.runtime import open_runtime
     from leadpipe.scoring.evaluate import evaluate as judge
     from leadpipe.scoring.labels import training_rows
-    from leadpipe.scoring.model import TrainedModel, load, promoted_version
+    from leadpipe.scoring.model import load, promoted_version
+    from leadpipe.scoring.predict import TrainedModel
 
     runtime = open_runtime()
     try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Engine
 
-    from leadpipe.scoring.model import ScoringModel
+    from leadpipe.scoring.predict import ScoringModel
     from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 

@@ -20,6 +20,7 @@ from leadpipe.scoring import prior
 from leadpipe.scoring.evaluate import HEADLINE_MOMENT, Metrics, evaluate
 from leadpipe.scoring.features import NAMES, NUMBERS, WORDS
 from leadpipe.scoring.labels import HORIZON, training_rows
+from leadpipe.scoring.predict import PriorModel, TrainedModel, calibrated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,9 +79,9 @@ def train(lake: Lake, settings: Settings, *, now: datetime, seed: int = SEED) ->
         )  # fmt: skip
     fitted = _fit(slices, seed)
     manifest = _manifest(rows, slices, fitted, seed, snapshot_id, now)
-    model = models.TrainedModel(pipeline=fitted["pipeline"], calibrator=fitted["calibrator"], manifest=manifest)
+    model = TrainedModel(pipeline=fitted["pipeline"], calibrator=fitted["calibrator"], manifest=manifest)
     metrics = evaluate(slices["test"], model.predict(slices["test"]).probability)
-    by_prior = evaluate(slices["test"], models.PriorModel().predict(slices["test"]).probability)
+    by_prior = evaluate(slices["test"], PriorModel().predict(slices["test"]).probability)
     manifest["metrics"] = metrics
     manifest["metrics_of_prior"] = {name: by_prior[name] for name in ("auc", "brier", "lift_top_10_pct")}
     models.save(settings.home, model)
@@ -150,7 +151,7 @@ def candidates(seed: int) -> dict[str, Any]:
     # Trees take a number no value has for "missing"; a column without any value would stop them.
     marked = SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True)
     settings: dict[str, Any] = {
-        "learning_rate": 0.06, "max_iter": 120, "max_leaf_nodes": 12, "min_samples_leaf": 60, "l2_regularization": 5.0,
+        "learning_rate": 0.08, "max_iter": 80, "max_leaf_nodes": 8, "min_samples_leaf": 60, "l2_regularization": 5.0,
         "early_stopping": False, "random_state": seed,
     }  # fmt: skip
     boosting = HistGradientBoostingClassifier(**settings)
@@ -186,7 +187,7 @@ def _fit(slices: dict[str, pd.DataFrame], seed: int) -> dict[str, Any]:
         "kind": kind,
         "losses": {name: round(loss, 6) for name, loss in losses.items()},
         "method": method,
-        "bands": _bands(models.calibrated(calibrator, pipeline.decision_function(arrivals[list(NAMES)]))),
+        "bands": _bands(calibrated(calibrator, pipeline.decision_function(arrivals[list(NAMES)]))),
     }
 
 

@@ -52,7 +52,9 @@ class FirstTouch:
         }
 
 
-def answer_new_leads(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Channel] | None = None) -> FirstTouch:
+def answer_new_leads(
+    runtime: Runtime, *, linger_seconds: float, channels: dict[str, Channel] | None = None
+) -> FirstTouch:
     """Work off waiting notices until none came for ``linger_seconds``, at most three times that long in all.
 
     A failing batch is given back with its reason and tried again; after too many attempts its rows are kept aside.

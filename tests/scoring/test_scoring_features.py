@@ -11,7 +11,7 @@ import pytest
 from leadpipe.clock import FixedClock
 from leadpipe.scoring.features import NAMES, feature_frame, moments_of
 from leadpipe.scoring.labels import HORIZON, MOMENTS, training_rows
-from leadpipe.scoring.model import PriorModel
+from leadpipe.scoring.predict import PriorModel
 from leadpipe.scoring.prior import PRIOR_VERSION
 from leadpipe.scoring.score import scored_rows
 from leadpipe.store.lake import Lake

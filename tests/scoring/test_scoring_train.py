@@ -16,6 +16,7 @@ from leadpipe.scoring import model as models
 from leadpipe.scoring.evaluate import calibration_table, lift
 from leadpipe.scoring.features import NAMES
 from leadpipe.scoring.labels import training_rows
+from leadpipe.scoring.predict import TrainedModel, calibrated
 from leadpipe.scoring.prior import PRIOR_VERSION
 from leadpipe.scoring.report import reliability_markdown, reliability_png, report
 from leadpipe.scoring.score import score
@@ -117,10 +118,10 @@ def test_both_kinds_of_model_are_stored_and_answer_the_same_when_loaded(
         )
         done = train(lake, home_settings, now=clock.now())
         loaded = models.load(home_settings.home, done.version)
-        assert isinstance(loaded, models.TrainedModel)
+        assert isinstance(loaded, TrainedModel)
         answer = loaded.predict(rows)
         margin = loaded.pipeline.decision_function(rows[list(NAMES)])
-        assert np.allclose(answer.probability, models.calibrated(loaded.calibrator, margin))
+        assert np.allclose(answer.probability, calibrated(loaded.calibrator, margin))
         assert np.abs(answer.contributions).sum(axis=0).max() > 0
         if kind == "logistic":
             # Linear: the contributions are all of the distance from a typical lead.
