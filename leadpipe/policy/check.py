@@ -1,0 +1,49 @@
+"""``leadpipe policy check``: cases as JSON lines in, verdicts as JSON lines out.
+
+What lives here: reading and printing. What does not: any rule.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from leadpipe.errors import BadRecord
+from leadpipe.policy.case import Case
+from leadpipe.policy.pack import PolicySettings, load_pack
+from leadpipe.policy.verdict import Verdict, judge
+
+
+def check_lines(lines: Iterable[str], settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    """One answer a line, in order; a line that cannot be read answers ``{"line", "id", "error"}`` with its number."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            case = Case.from_json(row)
+        except (json.JSONDecodeError, AttributeError, TypeError, KeyError) as error:
+            yield {"line": number, "id": None, "error": f"line {number} is no case: {error}"}
+            continue
+        except BadRecord as error:
+            yield {"line": number, "id": row.get("id"), "error": f"line {number}: {error}"}
+            continue
+        yield as_json(case.id, judge(case, pack=load_pack(case.now.date()), settings=settings))
+
+
+def as_json(case_id: str, verdict: Verdict) -> dict[str, Any]:
+    """The published form of a verdict."""
+    return {
+        "id": case_id,
+        "decision": verdict.decision,
+        "until": _iso(verdict),
+        "code": verdict.code or None,
+        "rule": verdict.rule or None,
+        "all": [finding.as_json() for finding in verdict.findings],
+        "evidence": verdict.evidence(),
+    }
+
+
+def _iso(verdict: Verdict) -> str | None:
+    return verdict.until.isoformat().replace("+00:00", "Z") if verdict.until else None

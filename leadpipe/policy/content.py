@@ -1,0 +1,92 @@
+"""What the words themselves may not say, and what they must.
+
+What lives here: the content rules over subject and body (C21, C27, C28, C36, C39, C40, C42). What does not: who may be
+written to. Lint runs a paragraph at a time and is remembered, since a campaign repeats its paragraphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import lru_cache
+
+from leadpipe.policy.case import Case
+from leadpipe.policy.pack import Pack, PolicySettings
+
+# A hint at STOP at least so often (C28, project policy).
+STOP_HINT_EVERY = timedelta(days=30)
+# pattern group -> (decision, code, rule); the first that matters comes first.
+_LINT: tuple[tuple[str, str, str, str], ...] = (
+    ("fair_housing", "BLOCK", "fair_housing", "C36"),
+    ("money_block", "BLOCK", "offer_not_approved", "C39"),
+    ("money_review", "REVIEW", "respa_affiliated", "C39"),
+    ("shaft_block", "BLOCK", "shaft", "C27"),
+    ("shaft_review", "REVIEW", "shaft_alcohol", "C27"),
+    ("public_shorteners", "BLOCK", "public_shortener", "C27"),
+    ("ai_denial", "BLOCK", "ai_denial", "C42"),
+)
+RULES = ("C21", "C27", "C28", "C36", "C39", "C40", "C42")
+_UNSUBSCRIBE_WORDS = ("unsubscribe", "%%unsubscribe_url%%", "darse de baja", "cancelar la suscripci")
+
+Found = tuple[str, str, str]
+
+
+def lint(case: Case, pack: Pack, settings: PolicySettings) -> list[Found]:
+    """Every content rule the words break as (decision, code, rule); an empty list means none.
+
+    ``case.body`` must not be None.
+    """
+    body = case.body or ""
+    for offer in settings.approved_offers:
+        # Words that counsel approved are not linted for money again.
+        body = body.replace(offer, "")
+    found: list[Found] = []
+    for paragraph in body.split("\n\n"):
+        found += [hit for hit in _hits(paragraph, pack) if hit not in found]
+    if case.subject:
+        found += [hit for hit in _hits(case.subject, pack) if hit not in found]
+    if any(code == "offer_not_approved" for _, code, _ in found) and "refer a friend" in body.lower():
+        found.append(("BLOCK", "respa_referral", "C39"))
+    found += _email(case, pack, settings) if case.channel == "email" else _text(case, settings)
+    return found
+
+
+@lru_cache(maxsize=65536)
+def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
+    return tuple(
+        (decision, code, rule)
+        for group, decision, code, rule in _LINT
+        if group in pack.patterns and pack.patterns[group].search(paragraph)
+    )
+
+
+def _email(case: Case, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
+    body = case.body or ""
+    is_reply = case.purpose in {"conversation", "optout_confirmation"}
+    if case.subject and not is_reply and pack.patterns["deceptive_subject"].search(case.subject):
+        yield "BLOCK", "deceptive_subject", "C21"
+    if not settings.postal_address or settings.postal_address not in body:
+        yield "BLOCK", "missing_postal_address", "C21"
+    if not any(words in body.lower() for words in _UNSUBSCRIBE_WORDS):
+        yield "BLOCK", "missing_unsubscribe", "C21"
+    if not settings.brokerage_name or settings.brokerage_name.lower() not in body.lower():
+        yield "BLOCK", "missing_brokerage", "C40"
+
+
+def _text(case: Case, settings: PolicySettings) -> Iterator[Found]:
+    if case.purpose == "optout_confirmation":
+        return
+    body = (case.body or "").lower()
+    sent = [item.at for item in case.history if item.direction == "out" and item.channel == case.channel]
+    names_brokerage = bool(settings.brokerage_name) and settings.brokerage_name.lower() in body
+    if not sent and not names_brokerage:
+        yield "BLOCK", "missing_brokerage", "C40"
+    if case.channel == "sms" and "stop" not in body.split() and not _has_stop_hint(body):
+        if not sent:
+            yield "BLOCK", "first_sms_missing_identity", "C28"
+        elif max(sent) < case.now - STOP_HINT_EVERY:
+            yield "BLOCK", "stop_hint_due", "C28"
+
+
+def _has_stop_hint(body: str) -> bool:
+    return any(words in body for words in ("reply stop", "text stop", "stop to opt out", "responda stop", "stop para"))

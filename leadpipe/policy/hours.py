@@ -1,0 +1,100 @@
+"""Legal hours: whether a moment is inside every window that may apply, and the first one that is.
+
+What lives here: windows on local clocks, their intersection, holidays. What does not: where a person may be
+(``leads.place``), which messages hours bind (``verdict``).
+
+Rules: compliance C11-C13 and section 9. Windows are closed-open and close two minutes early, for the carrier's delay.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from leadpipe.leads.place import Candidate
+from leadpipe.policy.pack import Pack, Window
+
+# Longer than any run of closed days in the table (a holiday weekend in a no-Sunday state); beyond it nothing opens.
+HORIZON_DAYS = 14
+_TERRITORIES = frozenset({"AA", "AE", "AP", "FM", "MH", "PW"})
+
+
+@lru_cache(maxsize=65536)
+def first_open(candidates: tuple[Candidate, ...], country: str, at: datetime, pack: Pack) -> datetime | None:
+    """The first moment at or after ``at`` that is open in every candidate place; None if none comes within 14 days.
+
+    Args:
+        candidates: where the person may be; empty means unknown, and the universal window holds in every zone.
+        country: ``CA`` uses Canada's hours.
+        at: aware UTC time.
+        pack: the rules of the day.
+    """
+    windows = _windows(candidates, country, pack)
+    moment, limit = at, at + timedelta(days=HORIZON_DAYS)
+    while moment <= limit:
+        latest = moment
+        for window, zone, state in windows:
+            opens = _opens(window, zone, state, moment, pack)
+            if opens is None:
+                return None
+            latest = max(latest, opens)
+        if latest == moment:
+            return moment
+        moment = latest
+    return None
+
+
+def is_holiday(day: date, state: str) -> bool:
+    """Whether ``day`` is a federal holiday or one of the state, observed days included."""
+    return day in _holidays(state, day.year)
+
+
+def _windows(candidates: tuple[Candidate, ...], country: str, pack: Pack) -> tuple[tuple[Window, str, str], ...]:
+    if not candidates:
+        return tuple((pack.universal, zone, "") for zone in pack.universal_zones)
+    found: list[tuple[Window, str, str]] = []
+    for candidate in candidates:
+        if country == "CA":
+            found.append((pack.canada, candidate.zone, ""))
+        # The federal window holds besides a state's own: the strictest of both.
+        found.append((pack.federal, candidate.zone, ""))
+        if candidate.state in pack.states:
+            found.append((pack.states[candidate.state], candidate.zone, candidate.state))
+    return tuple(found)
+
+
+@lru_cache(maxsize=262144)
+def _opens(window: Window, zone_name: str, state: str, at: datetime, pack: Pack) -> datetime | None:
+    """``at`` when it is inside one window in one zone, else the next opening there."""
+    zone = ZoneInfo(zone_name)
+    day = at.astimezone(zone).date()
+    for ahead in range(HORIZON_DAYS):
+        on = day + timedelta(days=ahead)
+        hours = window.on(on.weekday(), is_holiday=is_holiday(on, state))
+        if hours is None:
+            continue
+        start = _local(on, hours[0], zone)
+        end = _local(on, hours[1], zone) - timedelta(minutes=pack.close_early_minutes)
+        if at < end:
+            return max(at, start)
+    return None
+
+
+def _local(day: date, hour: int, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(hour), zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=512)
+def _holidays(state: str, year: int) -> frozenset[date]:
+    import holidays
+
+    federal = holidays.country_holidays("US", years=year)
+    days = set(federal)
+    if state and state not in _TERRITORIES:
+        try:
+            days |= set(holidays.country_holidays("US", subdiv=state, years=year))
+        except NotImplementedError:
+            # A territory the library has no list for keeps the federal days.
+            pass
+    return frozenset(days)

@@ -1,0 +1,203 @@
+"""The one verdict: may this message go to this person, now?
+
+What lives here: the order of the gates, frequency and hours, and what their findings amount to. What does not: each
+rule (``contactability``, ``content``, ``hours``), reading the facts from the ledger (``messaging.gate``).
+
+Pure and dated: the same case, pack and settings give the same verdict on any machine at any time. The first finding
+that is not ALLOW, in the order of compliance section 0, is the verdict; all findings are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from leadpipe.leads.place import Place, place_of, prefix_of
+from leadpipe.policy import contactability, content, hours
+from leadpipe.policy.case import Case
+from leadpipe.policy.contactability import Facts
+from leadpipe.policy.pack import Pack, PolicySettings
+
+PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
+STATE_LIMIT = 3
+_DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One rule's own verdict: ``ALLOW`` is not listed, ``SKIPPED`` is (no body to read)."""
+
+    rule: str
+    decision: str
+    code: str
+    until: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger and for ``policy check``."""
+        return {
+            "rule": self.rule,
+            "decision": self.decision,
+            "code": self.code,
+            "until": self.until.isoformat() if self.until else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What the rules amount to.
+
+    Attributes:
+        decision: ``ALLOW``, ``HOLD``, ``BLOCK`` or ``REVIEW``.
+        until: for HOLD the first moment that is legal in every place the person may be in, UTC.
+        code: reason of the decision, empty for ALLOW.
+        rule: the rule of compliance.md that decided.
+        findings: every rule that was not content, in gate order.
+        place: where the person may be, with the evidence.
+        consent_id: the ledger row that carried the permission, if one did.
+        now: the moment judged for.
+        pack_version: which rules.
+    """
+
+    decision: str
+    until: datetime | None
+    code: str
+    rule: str
+    findings: tuple[Finding, ...]
+    place: Place
+    consent_id: int | None
+    consent_level: int
+    now: datetime
+    pack_version: str
+
+    def evidence(self) -> dict[str, Any]:
+        """Place, local times and consent behind the verdict; no contact details."""
+        return {
+            "place": list(self.place.evidence),
+            "country": self.place.country,
+            "candidates": [
+                {
+                    "zone": candidate.zone,
+                    "state": candidate.state,
+                    "local_time": self.now.astimezone(ZoneInfo(candidate.zone)).isoformat(timespec="minutes"),
+                }
+                for candidate in self.place.candidates
+            ],
+            "consent_id": self.consent_id,
+            "consent_level": self.consent_level,
+            "pack": self.pack_version,
+        }
+
+
+def judge(case: Case, *, pack: Pack, settings: PolicySettings) -> Verdict:
+    """Judge one case.
+
+    Args:
+        case: the message, the person and the moment.
+        pack: the rules in force on the day of ``case.now``.
+        settings: what of the team's settings rules depend on.
+    """
+    contact = case.contact
+    place = place_of(contact.zip, contact.state, contact.country, prefix_of(contact.phone))
+    facts = contactability.facts_of(case, place, pack)
+    findings = [
+        Finding(rule=rule, decision=decision, code=code) for decision, code, rule in _gates(case, facts, pack, settings)
+    ]
+    if case.body is None:
+        findings += [Finding(rule=rule, decision="SKIPPED", code="no_body") for rule in content.RULES]
+    findings += _timed(case, place, pack)
+    return _amount(case, findings, facts, pack)
+
+
+def judge_many(cases: Sequence[Case], *, pack: Pack, settings: PolicySettings) -> list[Verdict]:
+    """Judge many cases, each as ``judge`` would."""
+    return [judge(case, pack=pack, settings=settings) for case in cases]
+
+
+def _gates(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterable[tuple[str, str, str]]:
+    yield from contactability.identity(case)
+    yield from contactability.revocation(case, facts, pack)
+    yield from contactability.consent(case, facts, pack)
+    yield from contactability.registry(case, facts, pack)
+    yield from contactability.channel(case, facts, pack, settings)
+    if case.body is not None:
+        yield from content.lint(case, pack, settings)
+
+
+def _timed(case: Case, place: Place, pack: Pack) -> list[Finding]:
+    """Frequency, then hours: each with the moment from which it would be content."""
+    if case.purpose == "optout_confirmation":
+        return []
+    found: list[Finding] = []
+    free_at = _free_at(case, place, pack)
+    if free_at is not None:
+        opens = _open_at(case, place, free_at, pack)
+        found.append(Finding(rule="C15", decision="HOLD", code="frequency", until=opens))
+    opens = _open_at(case, place, case.now, pack)
+    if opens is None:
+        found.append(Finding(rule="C12", decision="BLOCK", code="never_open"))
+    elif opens > case.now:
+        code = "quiet_hours" if place.is_known else "quiet_hours_unknown_place"
+        found.append(Finding(rule="C12", decision="HOLD", code=code, until=opens))
+    return found
+
+
+def _open_at(case: Case, place: Place, at: datetime, pack: Pack) -> datetime | None:
+    if case.channel == "email" or _is_in_conversation(case, at, pack):
+        return at
+    return hours.first_open(place.candidates, place.country, at, pack)
+
+
+def _is_in_conversation(case: Case, at: datetime, pack: Pack) -> bool:
+    """A reply to someone who wrote within the last half hour may go at night (C14)."""
+    if case.purpose != "conversation":
+        return False
+    since = at - timedelta(minutes=pack.conversation_minutes)
+    return any(item.direction == "in" and item.at > since for item in case.history)
+
+
+def _free_at(case: Case, place: Place, pack: Pack) -> datetime | None:
+    """When the caps of C15 next leave room; None when they do now."""
+    sent = [item for item in case.history if item.direction == "out" and item.at <= case.now]
+    if not sent:
+        return None
+    free: list[datetime] = []
+    for cap in pack.caps:
+        if cap.channel == case.channel and cap.purpose == case.purpose:
+            ats = [i.at for i in sent if i.channel == cap.channel and i.purpose == cap.purpose]
+            free += _room_at(ats, cap.count, timedelta(hours=cap.hours), case.now)
+    if case.channel in PHONE_CHANNELS and any(state in pack.states_3_per_24h for state in place.states):
+        ats = [item.at for item in sent if item.channel in PHONE_CHANNELS | {"voice", "call"}]
+        if not _is_in_conversation(case, case.now, pack):
+            free += _room_at(ats, STATE_LIMIT, _DAY, case.now)
+    return max(free, default=None)
+
+
+def _room_at(ats: list[datetime], count: int, window: timedelta, now: datetime) -> list[datetime]:
+    """The moment at which fewer than ``count`` of ``ats`` lie within the window, if that is not now."""
+    recent = sorted(at for at in ats if at > now - window)
+    return [recent[-count] + window] if len(recent) >= count else []
+
+
+def _amount(case: Case, findings: list[Finding], facts: Facts, pack: Pack) -> Verdict:
+    first = next((finding for finding in findings if finding.decision != "SKIPPED"), None)
+    until = None
+    if first is not None and first.decision == "HOLD":
+        holds = [finding.until for finding in findings if finding.decision == "HOLD" and finding.until]
+        until = max(holds, default=None)
+        if until is None:
+            first = Finding(rule=first.rule, decision="BLOCK", code="never_open")
+    return Verdict(
+        decision=first.decision if first else "ALLOW",
+        until=until,
+        code=first.code if first else "",
+        rule=first.rule if first else "",
+        findings=tuple(findings),
+        place=facts.place,
+        consent_id=facts.consent.id if facts.consent else None,
+        consent_level=facts.level,
+        now=case.now,
+        pack_version=pack.version,
+    )
