@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from leadpipe.clock import Clock
     from leadpipe.crm.client import FubClient
+    from leadpipe.market.facts import MarketFacts
+    from leadpipe.market.recommend import Recommender
+    from leadpipe.messaging.channels.base import Channel
     from leadpipe.settings import Settings
 
 
@@ -58,6 +61,28 @@ class Runtime:
         from leadpipe.crm.client import FubClient
 
         return FubClient.from_settings(self.settings)
+
+    @cached_property
+    def channels(self) -> dict[str, Channel]:
+        """The sending channels that are configured, by name."""
+        from leadpipe.messaging.channels.build import build_channels
+
+        return build_channels(self.settings)
+
+    @cached_property
+    def recommender(self) -> Recommender:
+        """Homes for a first message; without a Bridge token it has none."""
+        from leadpipe.market.bridge import BridgeClient
+        from leadpipe.market.recommend import Recommender
+
+        return Recommender(BridgeClient.from_settings(self.settings))
+
+    @cached_property
+    def market_facts(self) -> MarketFacts:
+        """The market trend by ZIP, kept for ten minutes."""
+        from leadpipe.market.facts import MarketFacts
+
+        return MarketFacts(self.lake)
 
     @property
     def worker(self) -> str:

@@ -1,0 +1,25 @@
+"""The ``leadpipe`` command: every subcommand gathered.
+
+What lives here: which commands exist and how an error of ours reads on stderr. What does not: what a command does
+(one module a noun beside this one, heavy imports inside its functions).
+"""
+
+from __future__ import annotations
+
+import typer
+
+from leadpipe.cli import model
+
+app = typer.Typer(
+    name="leadpipe",
+    help="Answers every new real-estate lead within minutes, revives the aged ones, and says why each message went.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+app.add_typer(model.app, name="model")
+
+
+if __name__ == "__main__":
+    app()
