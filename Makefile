@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MANIFEST := dbt/target/manifest.json
 
-.PHONY: help install demo test lint types check lock manifest clean
+.PHONY: help install browser demo test lint types check lock manifest clean
 
 help:
 	@echo "make demo     install what is missing and run everything against the sandbox"
@@ -27,10 +27,18 @@ install: $(STAMP) $(MANIFEST)
 
 manifest: $(MANIFEST)
 
+# The page tests drive a browser; Debian's Chromium is installed where root may, otherwise its absence is named.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ -d "/Applications/Google Chrome.app" ] || [ -d "/Applications/Chromium.app" ]; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  (apt-get install -y -qq --no-install-recommends chromium || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)) >/dev/null; \
+	else echo "the page tests need a browser: install Chromium or Chrome" >&2; exit 1; fi
+
 demo: install
 	$(BIN)/leadpipe demo $(ARGS)
 
-test: install
+test: install browser
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP)
