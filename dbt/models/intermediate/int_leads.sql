@@ -13,7 +13,7 @@ ledger_people as (
 select
     ---- ids
     people.person_id,
-    ledger_people.merged_into as merged_into_person_id,
+    ledger_people.merged_into_person_id,
     people.assigned_user_id,
 
     ---- text

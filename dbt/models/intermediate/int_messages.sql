@@ -8,11 +8,11 @@ events as (
 
     select
         message_id,
-        min(case when to_state = 'accepted' then at end) as accepted_at,
-        min(case when to_state = 'delivered' then at end) as delivered_at,
-        max(case when to_state = 'bounced' then at end) as bounced_at,
-        max(case when to_state = 'complained' then at end) as complained_at,
-        max(at) as last_event_at
+        min(case when to_state = 'accepted' then happened_at end) as accepted_at,
+        min(case when to_state = 'delivered' then happened_at end) as delivered_at,
+        max(case when to_state = 'bounced' then happened_at end) as bounced_at,
+        max(case when to_state = 'complained' then happened_at end) as complained_at,
+        max(happened_at) as last_event_at
     from {{ ref('stg_ledger__message_events') }}
     group by message_id
 
@@ -21,19 +21,19 @@ events as (
 replies as (
 
     select
-        in_reply_to as message_id,
+        in_reply_to_message_id as message_id,
         min(received_at) as first_reply_at,
         arg_min(intent, received_at) as first_reply_intent,
         count(*) as count_replies
     from {{ ref('stg_ledger__inbound_messages') }}
-    where in_reply_to is not null and not is_auto_reply
-    group by in_reply_to
+    where in_reply_to_message_id is not null and not is_auto_reply
+    group by in_reply_to_message_id
 
 )
 
 select
     ---- ids
-    messages.id as message_id,
+    messages.message_id,
     messages.person_id,
     messages.contact_point_id,
     messages.enrolment_id,
@@ -74,5 +74,5 @@ select
     replies.first_reply_at,
     events.last_event_at
 from messages
-left join events on events.message_id = messages.id
-left join replies on replies.message_id = messages.id
+left join events on events.message_id = messages.message_id
+left join replies on replies.message_id = messages.message_id

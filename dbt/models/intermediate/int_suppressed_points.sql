@@ -2,7 +2,7 @@ with latest as (
 
     select *
     from {{ ref('stg_ledger__suppressions') }}
-    qualify row_number() over (partition by contact_point_id, channel order by recorded_at desc, id desc) = 1
+    qualify row_number() over (partition by contact_point_id, channel order by recorded_at desc, suppression_id desc) = 1
 
 )
 
@@ -13,9 +13,9 @@ select
 
     ---- text
     channel,
-    source,
+    suppression_source,
 
     ---- timestamps
-    at as suppressed_at
+    happened_at as suppressed_at
 from latest
 where action = 'suppress'

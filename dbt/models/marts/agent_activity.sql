@@ -8,7 +8,7 @@ actions as (
 
     select
         user_id,
-        {{ team_day('at') }} as day,
+        {{ team_day('acted_at') }} as day,
         count(*) filter (where kind = 'call') as count_calls,
         count(*) filter (where kind = 'text') as count_texts,
         count(*) filter (where kind = 'email') as count_emails,

@@ -9,7 +9,7 @@ with outbound as (
         plan,
         step,
         state as outcome,
-        accepted_at as at
+        accepted_at as happened_at
     from {{ ref('int_messages') }}
     where is_accepted
 
@@ -18,7 +18,7 @@ with outbound as (
 inbound as (
 
     select
-        'inbound:' || id as communication_id,
+        'inbound:' || inbound_message_id as communication_id,
         person_id,
         'in' as direction,
         channel,
@@ -26,7 +26,7 @@ inbound as (
         cast(null as varchar) as plan,
         cast(null as varchar) as step,
         intent as outcome,
-        received_at as at
+        received_at as happened_at
     from {{ ref('stg_ledger__inbound_messages') }}
     where not is_auto_reply
 
@@ -35,7 +35,7 @@ inbound as (
 people as (
 
     select
-        'human:' || id as communication_id,
+        'human:' || human_action_id as communication_id,
         person_id,
         'out' as direction,
         kind as channel,
@@ -43,7 +43,7 @@ people as (
         cast(null as varchar) as plan,
         cast(null as varchar) as step,
         cast(null as varchar) as outcome,
-        at
+        acted_at as happened_at
     from {{ ref('stg_ledger__human_actions') }}
 
 )

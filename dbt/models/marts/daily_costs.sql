@@ -20,7 +20,7 @@ with messages as (
 tokens as (
 
     select
-        {{ team_day('at') }} as day,
+        {{ team_day('used_at') }} as day,
         'model:' || model as kind,
         sum(input_tokens + output_tokens) as count_units,
         sum(cost_usd) as cost_usd

@@ -14,7 +14,7 @@ claim_verdicts as (
 
     select *
     from {{ ref('stg_ledger__verdicts') }}
-    qualify row_number() over (partition by message_id order by judged_at desc, id desc) = 1
+    qualify row_number() over (partition by message_id order by judged_at desc, verdict_id desc) = 1
 
 ),
 
@@ -40,14 +40,14 @@ last_consent as (
 
     select
         messages.message_id,
-        max_by(consents.id, consents.at) as consent_id,
-        max_by(consents.level, consents.at) as consent_level
+        max_by(consents.consent_id, consents.consented_at) as consent_id,
+        max_by(consents.level, consents.consented_at) as consent_level
     from messages
     inner join {{ ref('stg_ledger__consents') }} as consents
         on
             consents.person_id = messages.person_id
             and consents.channel = messages.channel
-            and consents.at <= messages.created_at
+            and consents.consented_at <= messages.created_at
     group by messages.message_id
 
 )
@@ -91,7 +91,7 @@ select
     messages.delivered_at,
     claim_verdicts.judged_at as last_judged_at
 from messages
-left join enrolments on enrolments.id = messages.enrolment_id
+left join enrolments on enrolments.enrolment_id = messages.enrolment_id
 left join claim_verdicts on claim_verdicts.message_id = messages.message_id
 left join last_inquiry on last_inquiry.message_id = messages.message_id
 left join last_consent on last_consent.message_id = messages.message_id

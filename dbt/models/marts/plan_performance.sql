@@ -6,7 +6,7 @@ with messages as (
 
 opt_outs as (
 
-    select distinct in_reply_to as message_id
+    select distinct in_reply_to_message_id as message_id
     from {{ ref('stg_ledger__inbound_messages') }}
     where intent in ('opt_out', 'wrong_number', 'complaint')
 

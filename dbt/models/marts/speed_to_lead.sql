@@ -18,7 +18,7 @@ first_human as (
 
     select
         person_id,
-        min(at) as first_human_at
+        min(acted_at) as first_human_at
     from {{ ref('stg_ledger__human_actions') }}
     group by person_id
 

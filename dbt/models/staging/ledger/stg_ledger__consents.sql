@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as consent_id, "at" as consented_at, source as consent_source)
 from source

@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as decision_id, "at" as decided_at)
 from source

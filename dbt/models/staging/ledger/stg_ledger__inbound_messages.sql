@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as inbound_message_id, in_reply_to as in_reply_to_message_id)
 from source

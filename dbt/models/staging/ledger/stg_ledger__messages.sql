@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as message_id)
 from source

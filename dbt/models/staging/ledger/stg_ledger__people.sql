@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (merged_into as merged_into_person_id)
 from source

@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as qualification_id, "at" as told_at, inbound_id as inbound_message_id)
 from source

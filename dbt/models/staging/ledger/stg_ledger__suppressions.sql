@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid)
+select * exclude (xid) rename (id as suppression_id, "at" as happened_at, inbound_id as inbound_message_id, source as suppression_source)
 from source
