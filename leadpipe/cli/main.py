@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import model
+from leadpipe.cli import model, sandbox
 
 app = typer.Typer(
     name="leadpipe",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(model.app, name="model")
+app.add_typer(sandbox.app, name="sandbox")
 
 
 if __name__ == "__main__":

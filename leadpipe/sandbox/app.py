@@ -41,13 +41,15 @@ class World:
         self.population = Population(self.sandbox, self.store, self.twilio, self.aws)
 
 
-def create_app(config: SandboxConfig | None = None) -> FastAPI:
-    """The application; its ``state.world`` is the ``World``."""
+def create_app(config: SandboxConfig | None = None, *, population: Row | None = None) -> FastAPI:
+    """The application; its ``state.world`` is the ``World``. ``population`` starts by itself, as if posted."""
     world = World(config or SandboxConfig())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         runner = asyncio.create_task(world.sandbox.scheduler.run())
+        if population:
+            world.population.start(**population)
         yield
         runner.cancel()
         await world.sandbox.http.aclose()
@@ -151,8 +153,8 @@ def _add_controls(app: FastAPI, world: World) -> None:
         return _json(sandbox.scheduler.errors[-50:])
 
 
-def serve(config: SandboxConfig, *, host: str = "127.0.0.1", port: int = 8800) -> None:
-    """Run until interrupted."""
+def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8800) -> None:
+    """Serve until interrupted."""
     import uvicorn
 
-    uvicorn.run(create_app(config), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)

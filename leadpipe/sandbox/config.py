@@ -9,9 +9,12 @@ House convention for consent, which leadpipe reads from a person's custom fields
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel
+
+from leadpipe.sandbox.calendar import STARTS_AT
 
 
 class SandboxConfig(BaseModel):
@@ -36,7 +39,9 @@ class SandboxConfig(BaseModel):
     zillow_folder: Path | None = None
     base_url: str = "http://127.0.0.1:8800"
     gateway_url: str = "http://127.0.0.1:8801"
-    offset_seconds: float = 0.0
+    mail_domain: str = "demo-realty.example"
+    starts_at: datetime = STARTS_AT
+    """Simulated time at the start of the process; from there on it runs with the wall clock."""
     seed: int = 7
     pace: float = 1.0
     """Factor on every wall-clock delay of the population; 0.2 is five times as brisk."""

@@ -67,16 +67,14 @@ class Population:
 
     # arriving
 
-    def start(self, *, leads: int = 0, aged: int = 0, arrive_over_seconds: float = 60, seed: int | None = None) -> Row:
-        """Load ``aged`` people of the last 36 months at once and let ``leads`` new ones arrive over wall time."""
-        if seed is not None:
-            self._dice = random.Random(seed)
+    def start(self, *, new: int = 0, aged: int = 0, seconds: float = 60) -> Row:
+        """Load ``aged`` people of the past at once and let ``new`` ones arrive over ``seconds`` of wall time."""
         for _ in range(aged):
             self._add_aged()
-        for number in range(leads):
-            at = arrive_over_seconds * (number + self._dice.random()) / max(1, leads)
+        for number in range(new):
+            at = seconds * (number + self._dice.random()) / max(1, new)
             self._sandbox.scheduler.after(at, self._arrive)
-        return {"people": len(self._store.people), "arriving": leads}
+        return {"people": len(self._store.people), "arriving": new}
 
     def _person(self, *, is_new: bool) -> tuple[Row, list[str], list[str]]:
         dice = self._dice

@@ -125,7 +125,7 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
-        self.offset_seconds = config.offset_seconds
+        self.offset_seconds = config.starts_at.timestamp() - time.time()
         self.random = random.Random(config.seed)
         self.scheduler = Scheduler()
         self.faults = Faults()
