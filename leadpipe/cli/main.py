@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import model, sandbox
+from leadpipe.cli import model, sandbox, sql
 
 app = typer.Typer(
     name="leadpipe",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(model.app, name="model")
+app.command("sql")(sql.sql)
 app.add_typer(sandbox.app, name="sandbox")
 
 

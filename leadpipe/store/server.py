@@ -51,6 +51,11 @@ class EmbeddedServer:
         return self._url(DATABASE)
 
     @property
+    def is_created(self) -> bool:
+        """Whether this home ever had a server."""
+        return self._folder.is_created
+
+    @property
     def log_path(self) -> Path:
         """The server's log."""
         return self._folder.log

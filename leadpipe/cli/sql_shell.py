@@ -1,0 +1,190 @@
+"""The shell of ``leadpipe sql``.
+
+What lives here: reading statements from a person or a pipe, and the dot commands. What does not: running a statement
+(``sql_session``), printing its rows (``sql_output``).
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from leadpipe.cli.sql_output import print_rows
+from leadpipe.errors import LeadpipeError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from leadpipe.cli.sql_session import Session
+
+FORMATS = ("table", "json", "csv")
+HISTORY_LINES = 2_000
+HELP = """\
+A statement ends with ; or an empty line. The lake is read-only; all times are UTC.
+.tables           every table and view
+.schema [TABLE]   columns, with their types and meaning
+.reach            how far back AT (...) goes
+.mode FORMAT      print as table, json or csv
+.quit             leave (so does Ctrl-D)"""
+TABLES = """
+select schema_name || '.' || table_name as name, 'table' as kind, comment as holds
+from duckdb_tables() where database_name = 'lake'
+union all
+select schema_name || '.' || view_name, 'view', comment
+from duckdb_views() where database_name = 'lake' and not internal
+order by name"""
+COLUMNS = """
+select column_name, data_type, comment as means
+from duckdb_columns()
+where database_name = 'lake' and (schema_name || '.' || table_name = '{name}' or table_name = '{name}')
+order by schema_name, table_name, column_index"""
+
+
+class Shell:
+    """Reads statements until the end; an error is printed and the shell goes on.
+
+    From a person: a prompt, and what was typed is kept in LEADPIPE_HOME/sql_history where readline is there. From a
+    pipe: no prompt, and every result is flushed before the next statement is read.
+    """
+
+    def __init__(self, session: Session, output: str) -> None:
+        self._session = session
+        self._output = output
+        self._is_tty = sys.stdin.isatty()
+        self._has_failed = False
+
+    def run(self) -> int:
+        """Work until the input ends; from a pipe 2 when a statement failed, else 0."""
+        if self._is_tty:
+            self._say(f"leadpipe sql: the lake, read-only. {self._session.reach()}. Type .help for help.")
+        with self._history():
+            for text in self._texts():
+                if text.startswith("."):
+                    if not self._command(text):
+                        break
+                else:
+                    self._answer(text)
+                sys.stdout.flush()
+        return 2 if self._has_failed and not self._is_tty else 0
+
+    # reading
+
+    def _texts(self) -> Generator[str]:
+        """Whole statements and dot commands."""
+        lines: list[str] = []
+        while True:
+            try:
+                line = self._line("leadpipe> " if not lines else "     ...> ")
+            except KeyboardInterrupt:
+                self._say("")
+                lines = []
+                continue
+            if line is None:
+                break
+            if not lines and line.strip().startswith("."):
+                yield line.strip()
+                continue
+            if line.strip():
+                lines.append(line)
+            text = "\n".join(lines)
+            if text and (not line.strip() or line.rstrip().endswith(";")):
+                lines = []
+                yield text
+        if lines:
+            yield "\n".join(lines)
+
+    def _line(self, prompt: str) -> str | None:
+        if not self._is_tty:
+            return sys.stdin.readline() or None
+        try:
+            return input(prompt)
+        except EOFError:
+            self._say("")
+            return None
+
+    @contextmanager
+    def _history(self) -> Generator[None]:
+        try:
+            import readline
+        except ImportError:
+            readline = None
+        if readline is None or not self._is_tty:
+            yield
+            return
+        file = self._session.home / "sql_history"
+        with suppress(OSError):
+            file.touch(mode=0o600)
+            readline.read_history_file(file)
+        readline.set_history_length(HISTORY_LINES)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                readline.write_history_file(file)
+
+    # answering
+
+    def _answer(self, text: str) -> None:
+        try:
+            with self._stoppable():
+                for statement in self._session.statements(text):
+                    print_rows(self._session.execute(statement), self._output, sys.stdout)
+        except BrokenPipeError:
+            raise
+        except KeyboardInterrupt:
+            self._say("stopped")
+        except Exception as error:  # noqa: BLE001 - a shell outlives any statement
+            if not _is_of_a_statement(error):
+                raise
+            self._has_failed = True
+            sys.stdout.flush()
+            self._say(str(error))
+
+    @contextmanager
+    def _stoppable(self) -> Generator[None]:
+        """Ctrl-C stops the statement, not the shell."""
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            self._session.interrupt()
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _command(self, text: str) -> bool:
+        """Do one dot command; False to leave."""
+        word, _, rest = text.partition(" ")
+        rest = rest.strip().rstrip(";").replace("'", "''")
+        match word:
+            case ".quit" | ".exit" | ".q":
+                return False
+            case ".tables":
+                self._answer(TABLES)
+            case ".schema" if rest:
+                self._answer(COLUMNS.format(name=rest))
+            case ".schema":
+                self._answer("describe")
+            case ".reach":
+                self._say(str(self._session.reach()))
+            case ".mode" if rest in FORMATS:
+                self._output = rest
+            case ".help":
+                self._say(HELP)
+            case _:
+                self._say(f"no such command: {text}\n{HELP}")
+        return True
+
+    def _say(self, words: str) -> None:
+        print(words, file=sys.stderr, flush=True)  # noqa: T201 - the shell's own words
+
+
+def _is_of_a_statement(error: Exception) -> bool:
+    import duckdb
+
+    return isinstance(error, LeadpipeError | duckdb.Error)
