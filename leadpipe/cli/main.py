@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import model, sandbox, sql
+from leadpipe.cli import gateway, model, sandbox, sql
 
 app = typer.Typer(
     name="leadpipe",
@@ -20,6 +20,7 @@ app = typer.Typer(
 
 app.add_typer(model.app, name="model")
 app.command("sql")(sql.sql)
+app.command("gateway", hidden=True)(gateway.gateway)
 app.add_typer(sandbox.app, name="sandbox")
 
 

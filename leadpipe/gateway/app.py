@@ -1,0 +1,75 @@
+"""The web application that the outside world calls, assembled.
+
+What lives here: which routes there are and what stands around them. What does not: any route's rule (one module a
+caller beside this one). It serves on loopback; a proxy with TLS stands in front (``docs/follow-up-boss.md``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from leadpipe.gateway import fub, ses, twilio, unsubscribe
+from leadpipe.gateway.commit import GroupCommit
+from leadpipe.gateway.limits import BodyLimit, Guard
+from leadpipe.gateway.sns import SnsVerifier
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from leadpipe.gateway.sns import Fetch
+    from leadpipe.runtime import Runtime
+
+
+def create_app(runtime: Runtime, *, fetch: Fetch | None = None) -> FastAPI:
+    """The gateway over a runtime; opens nothing until the first request.
+
+    Args:
+        runtime: settings, ledger and clock.
+        fetch: gets a certificate of SNS; None asks SNS itself.
+    """
+    app = FastAPI(title="leadpipe gateway", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return JSONResponse({"error": str(error.detail).lower()}, error.status_code, error.headers)
+
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        """Whether a notification could be stored right now."""
+
+        def ask() -> None:
+            with runtime.engine.connect() as connection:
+                connection.execute(text("select 1"))
+
+        await run_in_threadpool(ask)
+        return JSONResponse({"status": "ok"})
+
+    app.include_router(fub.router(runtime, GroupCommit(lambda: runtime.engine)))
+    app.include_router(twilio.router(runtime))
+    app.include_router(ses.router(runtime, SnsVerifier(runtime.settings, fetch=fetch)))
+    app.include_router(unsubscribe.router(runtime))
+    return app
+
+
+def serve(runtime: Runtime, *, host: str = "127.0.0.1", port: int | None = None) -> None:
+    """Serve until interrupted; paths carry tokens, so nothing is written about single requests."""
+    import uvicorn
+
+    uvicorn.run(
+        create_app(runtime),
+        host=host,
+        port=port or runtime.settings.gateway_port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+    )
