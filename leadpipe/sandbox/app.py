@@ -82,6 +82,10 @@ def _add_truth(app: FastAPI, world: World) -> None:
     async def leads() -> Response:  # pyright: ignore[reportUnusedFunction]
         return _json(world.population.truth())
 
+    @app.get("/_truth/webhooks")
+    async def webhooks() -> Response:  # pyright: ignore[reportUnusedFunction]
+        return _json(list(world.webhooks.answered))
+
     @app.get("/_truth/summary")
     async def summary() -> Response:  # pyright: ignore[reportUnusedFunction]
         return _json(

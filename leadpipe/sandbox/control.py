@@ -91,6 +91,10 @@ class SandboxControl:
         """Every person and what they did."""
         return self._call("GET", "/_truth/leads")
 
+    def answered_webhooks(self) -> list[str]:
+        """Ids of the CRM's events whose webhook was answered with success."""
+        return self._call("GET", "/_truth/webhooks")
+
     def summary(self) -> Row:
         """Counts for a live view, cheap to ask for."""
         return self._call("GET", "/_truth/summary")

@@ -38,6 +38,8 @@ class WebhookSender:
         self._store = store
         self.retry_scale = 0.02
         self._pending: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self.answered: dict[str, None] = {}
+        """Ids of the events whose notification was answered with success, in order: nothing of them may be lost."""
         store.notify = self.notify
 
     def notify(self, event: str, ids: list[int], data: Row | None) -> None:
@@ -99,6 +101,8 @@ class WebhookSender:
             status = answer.status_code
         except httpx.HTTPError:
             status = 0
+        if 200 <= status < 300:
+            self.answered[json.loads(body)["eventId"]] = None
         if status in {406, 410}:
             self._store.rows["webhooks"].pop(hook_id, None)
         elif not 200 <= status < 300 and attempt < len(RETRY_SECONDS):
