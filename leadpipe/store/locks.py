@@ -10,12 +10,19 @@ merges of the same keys leave duplicates and most concurrent updates fail (desig
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import psycopg
+if TYPE_CHECKING:
+    import psycopg
 
 LAKE = "lake"
+# PostgreSQL queues a waiting exclusive lock before later shared ones, so one dbt run under way would make every append
+# behind it wait too. The exclusive holder asks without queueing for so long, then takes its place in the queue.
+POLITE_SECONDS = 20.0
+ASK_EVERY_SECONDS = 0.05
 
 
 def lock_key(name: str) -> int:
@@ -26,7 +33,7 @@ def lock_key(name: str) -> int:
 @contextmanager
 def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None]:
     """Hold one table's lock, and the lake's shared, for the block; a lost session frees both."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with _session(database_url) as connection:
         _lock(connection, LAKE, shared=True)
         _lock(connection, table, shared=shared)
         yield
@@ -35,11 +42,27 @@ def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None
 @contextmanager
 def lake_lock(database_url: str) -> Generator[None]:
     """Hold the whole lake alone: nobody writes or appends meanwhile; readers go on."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        _lock(connection, LAKE, shared=False)
+    with _session(database_url) as connection:
+        deadline = time.monotonic() + POLITE_SECONDS
+        while not _try_lock(connection, LAKE):
+            if time.monotonic() > deadline:
+                _lock(connection, LAKE, shared=False)
+                break
+            time.sleep(ASK_EVERY_SECONDS)
         yield
+
+
+def _session(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
+    import psycopg
+
+    return psycopg.connect(database_url, autocommit=True)
 
 
 def _lock(connection: psycopg.Connection[tuple[object, ...]], name: str, *, shared: bool) -> None:
     kind = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
     connection.execute(f"select {kind}(%s)".encode(), [lock_key(name)])
+
+
+def _try_lock(connection: psycopg.Connection[tuple[object, ...]], name: str) -> bool:
+    row = connection.execute(b"select pg_try_advisory_lock(%s)", [lock_key(name)]).fetchone()
+    return bool(row and row[0])
