@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import gateway, model, sandbox, sql
+from leadpipe.cli import demo, down, gateway, model, sandbox, sql, up
 
 app = typer.Typer(
     name="leadpipe",
@@ -18,6 +18,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("down")(down.down)
 app.add_typer(model.app, name="model")
 app.command("sql")(sql.sql)
 app.command("gateway", hidden=True)(gateway.gateway)
