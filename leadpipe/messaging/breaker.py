@@ -1,5 +1,6 @@
-"""A circuit breaker per provider: after repeated failures its channels rest, so that one outage does not turn a whole
-backlog into unknowns.
+"""A circuit breaker per provider: after repeated failures its channels rest.
+
+One outage must not turn a whole backlog into unknowns.
 
 What lives here: counting failures in a row and the pause that follows. What does not: what becomes of a message.
 """

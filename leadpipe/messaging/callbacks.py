@@ -40,7 +40,8 @@ _TWILIO_STATES = {
     "partially_delivered": State.DELIVERED,
     "read": State.DELIVERED,
     "undelivered": State.UNDELIVERED,
-    "failed": State.UNDELIVERED,
+    # Never left Twilio, so nothing reached the person (sheet 1.8).
+    "failed": State.REFUSED,
     "canceled": State.REFUSED,
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -64,8 +65,13 @@ class TwilioStatus:
     error_code: int | None = None
 
 
-def apply_twilio_status(connection: Connection, report: TwilioStatus, *, now: datetime) -> Applied:
-    """Move the message to what Twilio says; a failure's code may also suppress or detach the number."""
+def apply_twilio_status(
+    connection: Connection, report: TwilioStatus, *, now: datetime, event: Event = Event.CALLBACK
+) -> Applied:
+    """Move the message to what Twilio says; a failure's code may also suppress or detach the number.
+
+    ``event`` is RECONCILE for what we looked up ourselves.
+    """
     to = _TWILIO_STATES.get(report.status)
     message = _find(connection, report.message_id, "twilio", report.sid)
     if message is None or to is None:
@@ -73,7 +79,7 @@ def apply_twilio_status(connection: Connection, report: TwilioStatus, *, now: da
     code = str(report.error_code) if report.error_code else None
     if report.error_code:
         suppression.lock_point(connection, [message.contact_point_id])
-    applied = _apply(connection, message, to, code, report.sid, {"status": report.status}, now)
+    applied = _apply(connection, message, to, code, report.sid, {"status": report.status}, now, event)
     if report.error_code and applied.result == "moved":
         apply_code(connection, message.contact_point_id, message.channel, code, now=now)
         if twilio_meaning(report.error_code).kind in {Kind.PERSON, Kind.ALERT}:
@@ -113,6 +119,7 @@ def _apply(
     provider_id: str,
     detail: Mapping[str, Any],
     now: datetime,
+    event: Event = Event.CALLBACK,
 ) -> Applied:
     if message.provider_id and message.provider_id != provider_id:
         # The one thing the protocol must never allow; if a provider shows it, a person must know.
@@ -132,7 +139,7 @@ def _apply(
         [
             Move(
                 message_id=message.id,
-                event=Event.CALLBACK,
+                event=event,
                 to=to,
                 code=code,
                 provider_id=provider_id,

@@ -1,7 +1,8 @@
 """The one function that sends: claim, call in parallel, write outcomes, until nothing is due or the budget is used.
 
 What lives here: the loop. What does not: which message goes (``claim``), how (``channels``), what an answer means
-(``outcomes``). First touch calls it for its own messages, the ``send_due`` job and ``leadpipe send-worker`` for the rest.
+(``outcomes``). First touch calls it for its own messages, the ``send_due`` job and ``leadpipe send-worker`` for the
+rest.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What lives here: which state may follow which, and writing a move with its append-only event. What does not: why a
 move is made (``claim``, ``outcomes``, ``callbacks``, ``suppression``, ``review``, ``reconcile``). No other module
-writes ``messages.state``.
+writes ``messages.state``, but ``entry`` the first one.
 """
 
 from __future__ import annotations

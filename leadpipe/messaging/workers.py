@@ -32,9 +32,8 @@ _LOCK_CLASS = 7_305
 def sign_of_life(engine: Engine) -> Generator[str]:
     """Hold a worker's lock on a connection of its own and yield the worker's name: host, process, lock number."""
     number = secrets.randbelow(2**31)
-    with engine.connect() as connection:
-        # A session lock outlives transactions; autocommit keeps the session idle, not idle in a transaction.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    # A session lock outlives transactions; autocommit keeps the session idle, not idle in a transaction.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("select pg_advisory_lock(:class, :number)"), {"class": _LOCK_CLASS, "number": number})
         try:
             yield f"{socket.gethostname()}:{os.getpid()}:{number}"

@@ -1,0 +1,153 @@
+"""A message's first move: from an intent and its verdict to a row in its first state, for many at once.
+
+What lives here: writing the row, its evidence and its first event, and letting the two intent keys drop repeats. What
+does not: choosing the state (``enqueue``), any later move (``protocol``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from leadpipe.messaging.gate import write_rows
+from leadpipe.messaging.protocol import Event, IllegalMove, State, is_legal
+from leadpipe.messaging.segments import count_segments
+
+if TYPE_CHECKING:
+    from psycopg import Cursor
+    from sqlalchemy import Connection
+
+    from leadpipe.messaging.intent import Intent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One intent with the state it starts in.
+
+    Attributes:
+        inputs: what the verdict depended on (``cases.frozen``).
+        not_before_at: for ``held``: when to look again.
+    """
+
+    intent: Intent
+    state: State
+    code: str | None
+    not_before_at: datetime | None
+    inputs: dict[str, Any]
+
+
+_COLUMNS = (
+    "id, person_id, contact_point_id, enrolment_id, plan, plan_version, step, occurrence, channel, purpose, template, "
+    "template_version, subject, body, segments, score_pct, priority, is_model_written, evidence, evidence_hash, state, "
+    "code, due_at, not_before_at, expires_at, created_at, changed_at"
+)
+
+
+def evidence_of(intent: Intent, inputs: dict[str, Any]) -> tuple[str, str]:
+    """The frozen evidence as canonical JSON, and its SHA-256: the same inputs give the same bytes anywhere."""
+    frozen = orjson.dumps(
+        {**intent.evidence, "variables": intent.variables, "policy": inputs},
+        option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS,
+        default=str,
+    )
+    return frozen.decode(), hashlib.sha256(frozen).hexdigest()
+
+
+def known_intents(connection: Connection, intents: Sequence[Intent]) -> set[str]:
+    """Ids of those intents that the ledger already has by either key."""
+    rows = _cursor(connection).execute(
+        b"select w.id::text from unnest(%(ids)s::uuid[], %(people)s::bigint[], %(points)s::bigint[], %(plans)s::text[],"
+        b" %(steps)s::text[], %(occurrences)s::int[]) as w (id, person_id, contact_point_id, plan, step, occurrence) "
+        b"where exists (select 1 from ledger.messages m where (m.person_id, m.plan, m.step, m.occurrence) = "
+        b"(w.person_id, w.plan, w.step, w.occurrence)) "
+        b"or exists (select 1 from ledger.messages m where (m.contact_point_id, m.plan, m.step, m.occurrence) = "
+        b"(w.contact_point_id, w.plan, w.step, w.occurrence))",
+        {
+            "ids": [i.id for i in intents],
+            "people": [i.person_id for i in intents],
+            "points": [i.contact_point_id for i in intents],
+            "plans": [i.plan for i in intents],
+            "steps": [i.step for i in intents],
+            "occurrences": [i.occurrence for i in intents],
+        },
+    )
+    return {row[0] for row in rows}
+
+
+def enter(connection: Connection, entries: Sequence[Entry], *, now: datetime) -> set[str]:
+    """Write the messages and their first events; returns the ids written. What either key knows is left out.
+
+    Raises:
+        IllegalMove: a message may not start in the state given.
+    """
+    for entry in entries:
+        if not is_legal(Event.ENQUEUE, None, entry.state):
+            raise IllegalMove(f"message {entry.intent.id}: none starts as {entry.state}")
+    cursor = _cursor(connection)
+    cursor.execute(
+        "create temp table if not exists entering_messages on commit drop as "  # noqa: S608 - fixed columns
+        f"select {_COLUMNS} from ledger.messages with no data".encode()
+    )
+    cursor.execute(b"truncate entering_messages")
+    with cursor.copy(f"copy entering_messages ({_COLUMNS}) from stdin".encode()) as copy:
+        for entry in entries:
+            copy.write_row(_row(entry, now))
+    written = cursor.execute(
+        f"insert into ledger.messages ({_COLUMNS}) select {_COLUMNS} from entering_messages "  # noqa: S608 - fixed
+        "on conflict do nothing returning id::text".encode()
+    )
+    ids = {row[0] for row in written}
+    _append_events(connection, (entry for entry in entries if entry.intent.id in ids), now)
+    return ids
+
+
+def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:
+    intent = entry.intent
+    evidence, evidence_hash = evidence_of(intent, entry.inputs)
+    segments = 0 if intent.channel == "email" else count_segments(intent.body).count
+    return (
+        intent.id,
+        intent.person_id,
+        intent.contact_point_id,
+        intent.enrolment_id,
+        intent.plan,
+        intent.plan_version,
+        intent.step,
+        intent.occurrence,
+        intent.channel,
+        intent.purpose,
+        intent.template,
+        intent.template_version,
+        intent.subject,
+        intent.body,
+        segments,
+        intent.score_pct,
+        intent.priority,
+        intent.is_model_written,
+        evidence,
+        evidence_hash,
+        str(entry.state),
+        entry.code,
+        intent.due_at,
+        entry.not_before_at,
+        intent.expires_at,
+        now,
+        now,
+    )
+
+
+def _append_events(connection: Connection, entries: Iterable[Entry], now: datetime) -> None:
+    write_rows(
+        connection,
+        "message_events (message_id, to_state, event, code, at)",
+        ((e.intent.id, str(e.state), str(Event.ENQUEUE), e.code, now) for e in entries),
+    )
+
+
+def _cursor(connection: Connection) -> Cursor[Any]:
+    return cast("Cursor[Any]", connection.connection.cursor())

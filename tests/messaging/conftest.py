@@ -1,0 +1,194 @@
+"""People, addresses and intents of the messaging tests, written to a real ledger, and a provider that can be told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+import pytest
+from sqlalchemy import text
+
+from leadpipe.clock import FixedClock
+from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.intent import Intent
+from leadpipe.settings import Sending, Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")
+SMS_BODY = "Hi, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+EMAIL_BODY = (
+    "Hi, are you still looking to buy?\n\nDemo Realty, 1 Example Street, Austin, TX 78701\n"
+    "Unsubscribe: %%unsubscribe_url%%\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lead:
+    """A person with one email and one phone."""
+
+    person_id: int
+    email_id: int
+    phone_id: int
+    email: str
+    phone: str
+
+    def point(self, channel: str) -> int:
+        return self.email_id if channel == "email" else self.phone_id
+
+
+AddLead = Callable[..., Lead]
+MakeIntent = Callable[..., Intent]
+
+
+@pytest.fixture
+def live_settings(settings: Settings) -> Settings:
+    """Settings that let lawful messages leave, to fakes that the tests hand in."""
+    return settings.model_copy(
+        update={
+            "sending": Sending.LIVE,
+            "a2p_campaign_id": "CM-test",
+            "twilio_account_sid": "AC00000000000000000000000000000001",
+            "sms_number": "+15125550100",
+            "sms_disabled_states": (),
+        }
+    )
+
+
+@pytest.fixture
+def add_lead(ledger_engine: Engine, clock: FixedClock) -> AddLead:
+    """A function that stores a person of Austin, Texas; ``pewc`` adds written consent to texts."""
+
+    def add(
+        person_id: int, *, pewc: bool = False, asked_at: datetime | None = None, email: str = "", phone: str = "",
+        place: dict[str, str] | None = None,
+    ) -> Lead:  # fmt: skip
+        now = clock.now()
+        email = email or f"lead{person_id}@example.com"
+        phone = phone or f"+1512555{person_id:04d}"
+        with ledger_engine.begin() as connection:
+            connection.execute(
+                text(
+                    "insert into ledger.people (person_id, first_name, stage, place, crm_created_at, crm_updated_at, "
+                    "first_seen_at, refreshed_at) values (:id, 'Ana', 'Lead', cast(:place as jsonb), :now, :now, :now, "
+                    ":now)"
+                ),
+                {
+                    "id": person_id,
+                    "now": now,
+                    "place": _json(place if place is not None else {"zip": "78701", "city": "Austin", "state": "TX"}),
+                },
+            )
+            ids: dict[str, int] = {}
+            for kind, address in (("email", email), ("phone", phone)):
+                ids[kind] = connection.execute(
+                    text(
+                        "insert into ledger.contact_points (kind, address, created_at) values (:kind, :address, :now) "
+                        "on conflict (kind, address) do update set kind = excluded.kind returning id"
+                    ),
+                    {"kind": kind, "address": address, "now": now},
+                ).scalar_one()
+                connection.execute(
+                    text("insert into ledger.person_contact_points (person_id, contact_point_id) values (:id, :point)"),
+                    {"id": person_id, "point": ids[kind]},
+                )
+            if asked_at is not None:
+                connection.execute(
+                    text(
+                        "insert into ledger.inquiries (event_id, person_id, type, occurred_at, first_seen_at) "
+                        "values (:event, :id, 'Property Inquiry', :at, :now)"
+                    ),
+                    {"event": person_id * 10, "id": person_id, "at": asked_at, "now": now},
+                )
+                _consent(connection, person_id, "inquiry", asked_at, now, {})
+            if pewc:
+                proof = {
+                    "signer": "Ana",
+                    "number": "as given",
+                    "seller": "ours",
+                    "disclosure": "full text",
+                    "ip": "192.0.2.1",
+                }
+                _consent(connection, person_id, "pewc", now - timedelta(days=200), now, proof)
+        return Lead(person_id=person_id, email_id=ids["email"], phone_id=ids["phone"], email=email, phone=phone)
+
+    return add
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _consent(
+    connection: Any, person_id: int, level: str, at: datetime, now: datetime, evidence: dict[str, str]
+) -> None:
+    connection.execute(
+        text(
+            "insert into ledger.consents (person_id, channel, level, seller, source, evidence, at, dedupe_key, "
+            "recorded_at) values (:id, 'sms', :level, 'ours', 'web_form', cast(:evidence as jsonb), :at, :key, :now)"
+        ),
+        {
+            "id": person_id,
+            "level": level,
+            "at": at,
+            "now": now,
+            "evidence": _json(evidence),
+            "key": f"{level}:{person_id}:{at}",
+        },
+    )
+
+
+@pytest.fixture
+def intent(clock: FixedClock) -> MakeIntent:
+    """A function that makes an intent to a lead, due now."""
+
+    def make(lead: Lead, channel: str = "email", **more: Any) -> Intent:
+        values: dict[str, Any] = {
+            "person_id": lead.person_id,
+            "contact_point_id": lead.point(channel),
+            "enrolment_id": None,
+            "plan": "reactivation",
+            "plan_version": "1",
+            "step": "first",
+            "occurrence": 1,
+            "channel": channel,
+            "purpose": "marketing",
+            "subject": "Still looking?" if channel == "email" else "",
+            "body": EMAIL_BODY if channel == "email" else SMS_BODY,
+            "due_at": clock.now(),
+        } | more
+        name = "/".join(str(values[key]) for key in ("person_id", "contact_point_id", "plan", "step", "occurrence"))
+        return Intent(id=str(uuid5(NAMESPACE, name)), **values)
+
+    return make
+
+
+@dataclass
+class FakeChannel:
+    """A provider at the channel seam: answers what it is told to, counts calls, can be held up."""
+
+    provider: str = "twilio"
+    results: dict[str, SendResult] = field(default_factory=dict[str, SendResult])
+    requests: list[SendRequest] = field(default_factory=list[SendRequest])
+    before: Callable[[SendRequest], None] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, request: SendRequest) -> SendResult:
+        if self.before is not None:
+            self.before(request)
+        with self._lock:
+            self.requests.append(request)
+        return self.results.get(request.message_id) or SendResult.accepted(f"{self.provider}-{request.message_id}")
+
+
+@pytest.fixture
+def channels() -> dict[str, FakeChannel]:
+    """Fakes of every channel."""
+    return {"email": FakeChannel("ses"), "sms": FakeChannel("twilio"), "whatsapp": FakeChannel("twilio")}
