@@ -7,7 +7,7 @@ What lives here: ownership of the embedded server while a supervisor runs. What 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ WATCH_SECONDS = 2.0
 
 
 @contextmanager
-def database(settings: Settings, supervisor: Supervisor) -> Iterator[str]:
+def database(settings: Settings, supervisor: Supervisor) -> Generator[str]:
     """The database's URL for the block; at its end the services stop first, then the server if this block started it.
 
     A server of the team's own (LEADPIPE_DATABASE_URL) is neither watched nor stopped.

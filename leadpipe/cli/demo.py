@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -170,7 +170,7 @@ def _play(script: Script, supervisor: Supervisor, stop: threading.Event) -> None
 
 
 @contextmanager
-def _view(script: Script) -> Iterator[object]:
+def _view(script: Script) -> Generator[Callable[[], None]]:
     """A function that shows the present state: a picture in a terminal, a line now and then elsewhere."""
     from leadpipe.cli.live_view import draw
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,7 +61,7 @@ class Script:
     _over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def closing(self) -> Iterator[None]:
+    def closing(self) -> Generator[None]:
         """Open connections for the block, closed at its end."""
         from leadpipe.runtime import Runtime
         from leadpipe.sandbox.control import SandboxControl

@@ -5,7 +5,7 @@ What lives here: errors onto stderr and the exit code. What does not: what the e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import typer
@@ -14,7 +14,7 @@ from leadpipe.errors import LeadpipeError
 
 
 @contextmanager
-def failing(code: int = 2) -> Iterator[None]:
+def failing(code: int = 2) -> Generator[None]:
     """Turn an error of ours into its message on stderr and exit code ``code`` (2: wrong use or wrong set-up)."""
     try:
         yield

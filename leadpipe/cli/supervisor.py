@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +165,7 @@ class Supervisor:
 
 
 @contextmanager
-def supervising(home: Path) -> Iterator[Supervisor]:
+def supervising(home: Path) -> Generator[Supervisor]:
     """The one supervisor of ``home``; at the end everything it started is stopped.
 
     Raises:
@@ -189,7 +189,7 @@ def supervising(home: Path) -> Iterator[Supervisor]:
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Generator[threading.Event]:
     """An event that SIGINT and SIGTERM set; the handlers before come back at the end. Main thread only."""
     stop = threading.Event()
 
@@ -259,11 +259,12 @@ def _try_lock(lock: IO[str]) -> bool:
 
 
 def _created(pid: int) -> float | None:
-    """When that process began: a reused process id began at another time."""
+    """When that process began, None when it is over: a reused process id began at another time."""
     import psutil
 
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return None
 
