@@ -5,16 +5,15 @@ What lives here: four tables and their checks. What does not: any rule (``leadpi
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from leadpipe.errors import PermanentError
-from leadpipe.market.bridge import BridgeClient
-from leadpipe.market.listings import forget_old, refresh_listings
-from leadpipe.market.research import Release, refresh
-from leadpipe.market.trend import absurd_changes, refresh_trend, stale_metrics
-from leadpipe.store import quarantine
 from resources.runtime import LeadpipeResource
+
+if TYPE_CHECKING:
+    from leadpipe.market.research import Release
 
 # The publisher's hiccups last minutes; a permanent error is not tried again.
 NETWORK_RETRY = dg.RetryPolicy(max_retries=3, delay=60, backoff=dg.Backoff.EXPONENTIAL)
@@ -30,6 +29,9 @@ def _without_useless_retries() -> Generator[None]:
 
 
 def _land(leadpipe: LeadpipeResource, metric: str) -> dg.MaterializeResult:
+    from leadpipe.market.research import refresh
+    from leadpipe.store import quarantine
+
     runtime = leadpipe.runtime
     now = runtime.clock.now()
     with _without_useless_retries():
@@ -39,7 +41,7 @@ def _land(leadpipe: LeadpipeResource, metric: str) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=_as_metadata(release))
 
 
-def _as_metadata(release: Release) -> dict[str, dg.MetadataValue]:
+def _as_metadata(release: "Release") -> dict[str, dg.MetadataValue]:
     return {
         "dagster/row_count": dg.MetadataValue.int(release.count_rows),
         "release": dg.MetadataValue.text(release.release.isoformat()),
@@ -67,6 +69,8 @@ def zori(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
 @dg.asset(key=["enrichment", "market_trend"], deps=[zhvi, zori], kinds={"duckdb"}, **COMMON)
 def market_trend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Level and twelve-month change of the newest release. One row per ZIP code and metric."""
+    from leadpipe.market.trend import refresh_trend
+
     found = refresh_trend(leadpipe.runtime.lake)
     releases = {f"release_{metric}": day.isoformat() for metric, day in found.release_by_metric.items()}
     return dg.MaterializeResult(metadata={"dagster/row_count": found.count_rows, **releases})
@@ -75,6 +79,8 @@ def market_trend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
 @dg.asset_check(asset=market_trend, blocking=True)
 def no_absurd_change(leadpipe: LeadpipeResource) -> dg.AssetCheckResult:
     """No ZIP code's home values moved further in a year than any market does."""
+    from leadpipe.market.trend import absurd_changes
+
     zips = absurd_changes(leadpipe.runtime.lake)
     return dg.AssetCheckResult(passed=not zips, metadata={"count": len(zips), "zips": zips[:20]})
 
@@ -82,6 +88,8 @@ def no_absurd_change(leadpipe: LeadpipeResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=market_trend, blocking=True)
 def trend_is_of_the_newest_release(leadpipe: LeadpipeResource) -> dg.AssetCheckResult:
     """Each metric's trend is of the newest release that has landed."""
+    from leadpipe.market.trend import stale_metrics
+
     stale = stale_metrics(leadpipe.runtime.lake)
     return dg.AssetCheckResult(passed=not stale, metadata={"stale_metrics": stale})
 
@@ -95,6 +103,10 @@ def trend_is_of_the_newest_release(leadpipe: LeadpipeResource) -> dg.AssetCheckR
 )
 def listings(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Active MLS listings of the places that leads named. One row per listing and version seen."""
+    from leadpipe.market.bridge import BridgeClient
+    from leadpipe.market.listings import forget_old, refresh_listings
+    from leadpipe.store import quarantine
+
     runtime = leadpipe.runtime
     bridge = BridgeClient.from_settings(runtime.settings)
     if bridge is None:

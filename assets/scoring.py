@@ -8,9 +8,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from leadpipe.scoring.report import reliability_markdown
-from leadpipe.scoring.score import problems, score
-from leadpipe.scoring.train import train
 from resources.runtime import LeadpipeResource
 
 COMMON = {"group_name": "scoring", "owners": ["team:operations"]}
@@ -27,6 +24,9 @@ LEAD_SCORES = dg.AssetKey(["scoring", "lead_scores"])
 @dg.asset(key=["scoring", "model"], deps=HISTORY, kinds={"python", "scikitlearn"}, **COMMON)
 def model(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """A model trained on the team's history, or the word that there is too little of it. One version a run."""
+    from leadpipe.scoring.report import reliability_markdown
+    from leadpipe.scoring.train import train
+
     runtime = leadpipe.runtime
     done = train(runtime.lake, runtime.settings, now=runtime.clock.now())
     metadata: dict[str, object] = {
@@ -51,6 +51,8 @@ def model(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
 @dg.asset(key=LEAD_SCORES, deps=[model, *HISTORY], kinds={"python", "duckdb"}, **COMMON)
 def lead_scores(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Score, priority and three reasons of every lead. One row per person and scoring, append-only."""
+    from leadpipe.scoring.score import score
+
     runtime = leadpipe.runtime
     done = score(runtime.engine, runtime.lake, runtime.settings, now=runtime.clock.now())
     return dg.MaterializeResult(
@@ -67,6 +69,8 @@ def lead_scores(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
 @dg.multi_asset_check(specs=[dg.AssetCheckSpec(name, asset=LEAD_SCORES, blocking=True) for name in CHECKS.values()])
 def lead_scores_are_sound(leadpipe: LeadpipeResource) -> Iterator[dg.AssetCheckResult]:
     """Scores in range, one row per person and scoring, nobody missing."""
+    from leadpipe.scoring.score import problems
+
     found = problems(leadpipe.runtime.lake)
     for problem, name in CHECKS.items():
         count = found.get(problem, 0)

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
         None, description="PostgreSQL of your own (postgresql://...); empty starts the embedded server."
     )
     lake_path: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
+    compute_logs_path: str = Field("", description="s3://bucket/prefix for the logs of runs; empty: HOME/dagster.")
     team_timezone: str = Field("America/Chicago", description="IANA zone of the team; business days and nightly runs.")
 
     # sending

@@ -1,0 +1,50 @@
+"""What would make a planned row send a wrong message; the blocking checks of ``outreach.queue``.
+
+What lives here: counts of bad planned rows. What does not: planning them right (``planner``), the gate, which judges
+every message again at enqueue and at claim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leadpipe.outreach.queue import OUTCOMES, TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from leadpipe.store.lake import Lake
+
+# The newest word on a contact point and channel counts: a START lifts what a STOP set.
+_PROBLEMS = f"""
+with planned as (
+    select * from {TABLE} where outcome = 'planned'
+), newest as (
+    select contact_point_id, channel, action
+    from pg.ledger.suppressions
+    qualify row_number() over (partition by contact_point_id, channel order by at desc, id desc) = 1
+), suppressed as (
+    select p.person_id
+    from planned p join newest n on n.contact_point_id = p.contact_point_id
+    where n.action = 'suppress' and n.channel in (p.channel, 'all')
+), twice as (
+    select 1 from planned group by person_id, plan, step, occurrence having count(*) > 1
+    union all
+    select 1 from planned group by contact_point_id, plan, step, occurrence having count(*) > 1
+)
+select
+    (select count(*) from twice) as planned_twice,
+    (select count(*) from suppressed) as suppressed,
+    (select count(*) from planned
+     where coalesce(trim(body), '') = '' or (channel = 'email' and coalesce(trim(subject), '') = '')) as wordless,
+    (select count(*) from planned where due_at is null or due_at < planned_at) as untimely,
+    (select count(*) from {TABLE}
+     where outcome is null or outcome not in (select unnest(?)) or coalesce(reason, '') = '') as unexplained
+"""  # noqa: S608 - our own names
+
+
+def problems(engine: Engine, lake: Lake) -> dict[str, int]:
+    """Bad rows by kind; all zero when the queue is sound."""
+    del engine
+    (row,) = lake.query(_PROBLEMS, [list(OUTCOMES)], with_ledger=True).to_pylist()
+    return {name: int(count) for name, count in row.items()}
