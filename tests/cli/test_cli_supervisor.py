@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_left_overs_are_ended_without_a_new_start_too(tmp_path: Path) -> None:
 def test_a_process_that_took_over_a_left_over_s_id_is_left_alone(tmp_path: Path) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     try:
-        state = '{"pid": 1, "services": [{"name": "worker", "pid": %d, "created": 12345.0}]}' % bystander.pid
+        state = json.dumps({"services": [{"name": "worker", "pid": bystander.pid, "created": 12345.0}]})
         (tmp_path / supervisor_module.STATE_FILE).write_text(state)
         assert end_left_overs(tmp_path) == 0
         assert bystander.poll() is None
