@@ -33,16 +33,24 @@ def schemas() -> dict[str, pa.Schema]:
 
 
 def create_tables(lake: Lake) -> None:
-    """Create what is missing in one connection; running it again changes nothing."""
+    """Create what is missing, columns too, in one connection; running it again changes nothing.
+
+    A column that a newer version of leadpipe adds is empty in the rows of before.
+    """
     with lake.connect(read_only=True) as connection:
         rows = connection.execute(
-            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake'"
+            "select schema_name || '.' || table_name, list(column_name) from duckdb_columns() "
+            "where database_name = 'lake' group by all"
         ).fetchall()
-    known = {name for (name,) in rows}
-    missing = {name: schema for name, schema in schemas().items() if name not in known}
-    if missing:
-        with lake.write("set-up") as connection:
-            for name, schema in missing.items():
-                connection.register("empty", schema.empty_table())
-                connection.execute(f"create table if not exists {name} as from empty")
-                connection.unregister("empty")
+    known: dict[str, list[str]] = dict(rows)
+    wanted = schemas()
+    if all(name in known and set(schema.names) <= set(known[name]) for name, schema in wanted.items()):
+        return
+    with lake.write("set-up") as connection:
+        for name, schema in wanted.items():
+            connection.register("empty", schema.empty_table())
+            connection.execute(f"create table if not exists {name} as from empty")
+            for column, kind, *_ in connection.execute("describe empty").fetchall():
+                if name in known and column not in known[name]:
+                    connection.execute(f'alter table {name} add column if not exists "{column}" {kind}')
+            connection.unregister("empty")

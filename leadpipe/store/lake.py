@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,17 +99,25 @@ class Lake:
         """Append rows, creating the table from their schema when it is missing; returns the count."""
         if rows.num_rows == 0 and self.has_table(table):
             return 0
+        return self.append_all({table: rows})
+
+    def append_all(self, rows_by_table: Mapping[str, pa.Table]) -> int:
+        """Append to several tables in one commit: a reader sees all of it or nothing; returns the count."""
+        if not rows_by_table:
+            return 0
 
         def commit() -> int:
-            with locks.table_lock(self.database_url, table, shared=True), self.connect() as connection:
-                connection.register("appended", rows)
+            with locks.tables_lock(self.database_url, rows_by_table, shared=True), self.connect() as connection:
                 connection.begin()
-                connection.execute(f"create table if not exists {table} as from appended limit 0")
-                connection.execute(f"insert into {table} by name from appended")  # noqa: S608 - our own names
+                for table, rows in rows_by_table.items():
+                    connection.register("appended", rows)
+                    connection.execute(f"create table if not exists {table} as from appended limit 0")
+                    connection.execute(f"insert into {table} by name from appended")  # noqa: S608 - our own names
+                    connection.unregister("appended")
                 connection.commit()
-            return rows.num_rows
+            return sum(rows.num_rows for rows in rows_by_table.values())
 
-        return retried(commit, what=f"append to {table}")
+        return retried(commit, what=f"append to {', '.join(rows_by_table)}")
 
     def replace_partition(self, table: str, column: str, values: Sequence[Any], rows: pa.Table) -> int:
         """Make ``rows`` the only rows of ``table`` whose ``column`` is one of ``values``, in one transaction."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,17 @@ def lock_key(name: str) -> int:
 @contextmanager
 def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None]:
     """Hold one table's lock, and the lake's shared, for the block; a lost session frees both."""
+    with tables_lock(database_url, [table], shared=shared):
+        yield
+
+
+@contextmanager
+def tables_lock(database_url: str, tables: Iterable[str], *, shared: bool) -> Generator[None]:
+    """Hold the locks of several tables, in one order for everybody, and the lake's shared."""
     with _session(database_url) as connection:
         _lock(connection, LAKE, shared=True)
-        _lock(connection, table, shared=shared)
+        for table in sorted(tables):
+            _lock(connection, table, shared=shared)
         yield
 
 

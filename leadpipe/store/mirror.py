@@ -10,13 +10,14 @@ the mark any more.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from leadpipe.store.tables import MIRRORED, NOT_MIRRORED, SCHEMA, metadata
+from leadpipe.store.tables import MIRRORED, NOT_MIRRORED, SCHEMA, XID_NUMBER, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from leadpipe.store.lake import Lake
 
 CHUNK_ROWS = 20_000
+BATCH_ROWS = 100_000
 PREFIX = "raw.ledger__"
+LOCK = "mirror"
 _SOURCE = "mirror"
 
 
@@ -39,21 +42,31 @@ class Mirrored:
 def mirror(engine: Engine, lake: Lake, *, now: datetime) -> Mirrored:
     """Append what the ledger committed since the last time. One mirror runs at a time; others wait for it.
 
-    The mark moves only after the lake's commit: a crash between the two appends the same versions again, which staging
-    folds, and never skips one.
+    All tables are read in one snapshot of the ledger and, up to ``BATCH_ROWS``, appended in one commit, so the lake
+    never shows a message without its events. The mark moves only after the commit: a crash between the two appends the
+    same versions again, which staging folds, and never skips one.
     """
     from sqlalchemy import text
 
     from leadpipe.crm import watermark
     from leadpipe.store import locks
 
-    counts: dict[str, int] = {}
-    with locks.table_lock(lake.database_url, "mirror", shared=False):
+    counts = dict.fromkeys(MIRRORED, 0)
+    with locks.table_lock(lake.database_url, LOCK, shared=False):
         since = watermark.read_int(engine, _SOURCE) or 0
+        batch: dict[str, list[pa.Table]] = {}
+        waiting = 0
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             below = int(connection.execute(text("select pg_snapshot_xmin(pg_current_snapshot())::text")).scalar_one())
             for table in MIRRORED:
-                counts[table] = _append(connection, lake, table, since, below)
+                for rows in _versions(connection, table, since, below):
+                    batch.setdefault(PREFIX + table, []).append(rows)
+                    counts[table] += rows.num_rows
+                    waiting += rows.num_rows
+                    if waiting >= BATCH_ROWS:
+                        lake.append_all({name: pa.concat_tables(parts) for name, parts in batch.items()})
+                        batch, waiting = {}, 0
+        lake.append_all({name: pa.concat_tables(parts) for name, parts in batch.items()})
         watermark.write_int(engine, _SOURCE, below, now=now)
     return Mirrored(count_by_table=counts, below_xid=below)
 
@@ -85,7 +98,8 @@ def _columns(table: str) -> list[tuple[str, pa.DataType, str]]:
     return columns
 
 
-def _append(connection: Connection, lake: Lake, table: str, since: int, below: int) -> int:
+def _versions(connection: Connection, table: str, since: int, below: int) -> Generator[pa.Table]:
+    """The rows whose last writer lies in ``[since, below)``, in chunks."""
     from sqlalchemy import text
 
     columns = _columns(table)
@@ -94,40 +108,56 @@ def _append(connection: Connection, lake: Lake, table: str, since: int, below: i
     rows = connection.execution_options(stream_results=True, yield_per=CHUNK_ROWS).execute(
         text(
             f"select {wanted} from {SCHEMA}.{table} "  # noqa: S608 - names of our own metadata
-            "where xid >= cast(:since as xid8) and xid < cast(:below as xid8)"
+            f"where {XID_NUMBER} >= :since and {XID_NUMBER} < :below"
         ),
-        {"since": str(since), "below": str(below)},
+        {"since": since, "below": below},
     )
-    count = 0
     for part in rows.partitions():
-        by_column: dict[str, list[Any]] = {name: [] for name in schema.names}
-        for row in part:
-            for name, value in zip(schema.names, row, strict=True):
-                by_column[name].append(value)
-        count += lake.append(PREFIX + table, pa.table(by_column, schema=schema))
-    return count
+        by_column = zip(*part, strict=True)
+        yield pa.table([pa.array(values, field.type) for values, field in zip(by_column, schema, strict=True)], schema)
 
 
 def differences(engine: Engine, lake: Lake) -> dict[str, int]:
-    """Keys per table that the lake lacks or has too many of, below the mirror's mark; empty when they agree."""
+    """Rows per table whose newest version the lake lacks or has otherwise, below the mirror's mark; empty: none.
+
+    Counts and hashes are compared, keys only where those disagree. Rows that the ledger wrote again since the mark are
+    left out on both sides; they come with the next mirroring.
+    """
     from sqlalchemy import text
 
     from leadpipe.crm import watermark
+    from leadpipe.store import locks
 
-    below = watermark.read_int(engine, _SOURCE) or 0
     found: dict[str, int] = {}
-    for table, keys in MIRRORED.items():
-        key = ", ".join(keys)
-        with engine.connect() as connection:
-            ours = set(
-                connection.execute(
-                    text(f"select {key} from {SCHEMA}.{table} where xid < cast(:below as xid8)"),  # noqa: S608
-                    {"below": str(below)},
-                ).tuples()
-            )
-        with lake.connect(read_only=True) as reader:
-            theirs = set(reader.execute(f"select distinct {key} from {PREFIX}{table}").fetchall())  # noqa: S608
-        missing = {tuple(map(str, row)) for row in ours} - {tuple(map(str, row)) for row in theirs}
-        if missing:
-            found[table] = len(missing)
+    with locks.table_lock(lake.database_url, LOCK, shared=True):
+        below = watermark.read_int(engine, _SOURCE) or 0
+        with (
+            engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection,
+            lake.connect(read_only=True) as reader,
+        ):
+            for table, keys in MIRRORED.items():
+                key = " || '/' || ".join(f"{name}::text" for name in keys)
+                recent = connection.execute(
+                    text(f"select {key} from {SCHEMA}.{table} where {XID_NUMBER} >= :below"),  # noqa: S608
+                    {"below": below},
+                ).scalars()
+                reader.execute("create or replace temp table recent as select unnest(?::text[]) as key", [list(recent)])
+                ledger = f"select {key} as key, {XID_NUMBER} as xid from {SCHEMA}.{table} where {XID_NUMBER} < :below"  # noqa: S608
+                mirrored = (
+                    f"select {key} as key, max(xid) as xid from {PREFIX}{table} group by all "  # noqa: S608
+                    "having key not in (from recent)"
+                )
+                ours = connection.execute(
+                    text(_FINGERPRINT.format(rows=ledger, hash=_POSTGRES_HASH)), {"below": below}
+                ).one()
+                theirs = reader.execute(_FINGERPRINT.format(rows=mirrored, hash=_DUCKDB_HASH)).fetchone()
+                if theirs is None or tuple(map(int, ours)) != tuple(map(int, theirs)):
+                    wanted = set(connection.execute(text(ledger), {"below": below}).tuples())
+                    found[table] = len(wanted ^ set(reader.execute(mirrored).fetchall())) or 1
     return found
+
+
+# Both databases know md5; fifteen of its digits make a number that neither overflows nor rounds.
+_POSTGRES_HASH = "('x' || substr(md5(key || ':' || xid), 1, 15))::bit(60)::bigint"
+_DUCKDB_HASH = "('0x' || substr(md5(key || ':' || xid), 1, 15))::bigint"
+_FINGERPRINT = "select count(*), coalesce(sum({hash}), 0) from ({rows}) as versions"
