@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     human_quiet_minutes: int = Field(30, ge=0, description="No first touch if a person acted within these minutes.")
     aged_after_days: int = Field(90, ge=1, description="No two-way contact for so long makes a lead aged.")
     stop_stages: CommaList = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
+    not_interested_stage: str = Field(
+        "Nurture", description="FUB stage of a lead who says they are not interested; empty moves no stage."
+    )
     plans_path: Path | None = Field(None, description="Folder of the team's plan files; empty: the built-in plans.")
     linger_seconds: int = Field(
         45, ge=0, description="A first-touch or reply run waits so long for more work before it ends."

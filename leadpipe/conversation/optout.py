@@ -28,7 +28,9 @@ _STOP = frozenset(
         "stop texting", "arret", "end all", "cancel all",
     }
 )  # fmt: skip
-_START = frozenset({"start", "unstop", "optin", "opt in", "resubscribe", "subscribe", "comenzar", "reanudar", "iniciar"})
+_START = frozenset(
+    {"start", "unstop", "optin", "opt in", "resubscribe", "subscribe", "comenzar", "reanudar", "iniciar"}
+)
 _HELP = frozenset({"help", "info", "ayuda", "aide"})
 _YES = frozenset({"yes", "y", "yes please", "si", "yes start"})
 _FILLER = frozenset(
@@ -132,7 +134,15 @@ def _keyword(alone: str) -> Words | None:
 
 def _phrase(text: str) -> Words | None:
     first = next((line for line in text.splitlines() if line.strip()), "")
-    if "\n" in text.strip() and bare(first) in {"stop", "unsubscribe", "stopall", "remove", "remove me", "alto", "opt out"}:
+    if "\n" in text.strip() and bare(first) in {
+        "stop",
+        "unsubscribe",
+        "stopall",
+        "remove",
+        "remove me",
+        "alto",
+        "opt out",
+    }:
         return Words(kind="stop", source="phrase", scope=scope_of(text[:_LONG]))
     words = plain(text)
     if len(words) > _LONG:

@@ -16,7 +16,9 @@ _WRITING = (
     r"notif\w+|solicit\w*|ping(ing|s)?|phon(e|ing)|whatsapp\w*|these|this (spam|crap|shit|nonsense)|marketing|updates|alerts|"
     r"newsletters?|sms)"
 )
-_BETWEEN = r"((all|any|the|these|those|this|your|ur|with|sending|me|us|with|of|automated|fucking|damn|please|contact) ){0,4}"
+_BETWEEN = (
+    r"((all|any|the|these|those|this|your|ur|with|sending|me|us|with|of|automated|fucking|damn|please|contact) ){0,4}"
+)
 _VERB = (
     r"(text|message|call|contact|email|mail|write|bother|reach out|send|ping|hit me up|solicit|spam|phone|disturb|"
     r"whatsapp|annoy|harass|pester|try to reach|communicate)"

@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 
 # Our mails end in these; whatever stands from there on is ours, however the quote was mangled.
-_OURS = re.compile(r"^[>\s]*(Unsubscribe: |Cancelar la suscripci\S+: |This message was written by the |Este mensaje lo escribi)", re.M)
+_OURS = re.compile(
+    r"^[>\s]*(Unsubscribe: |Cancelar la suscripci\S+: |This message was written by the |Este mensaje lo escribi)", re.M
+)
 # Headers of a quote that the parser knows only in some shapes (mobile programs, German and Spanish Outlook).
 _HEADERS = re.compile(
     r"^\s*(-{2,}\s*(Original Message|Mensaje original|Forwarded message|Mensaje reenviado)\s*-{2,}|_{10,}|"
     r"(On|El|Am|Le) .{5,200}(wrote|escribi\S+|schrieb|a écrit)\s*:|(From|De|Von): .+@.+)\s*$",
     re.M | re.I,
 )
-_SENT_FROM = re.compile(r"^\s*(Sent from my|Sent from Yahoo|Get Outlook for|Enviado desde mi|Enviado desde|-- ?$).*", re.M | re.I | re.S)
+_SENT_FROM = re.compile(
+    r"^\s*(Sent from my|Sent from Yahoo|Get Outlook for|Enviado desde mi|Enviado desde|-- ?$).*", re.M | re.I | re.S
+)
 
 
 def cut_quoted(text: str) -> str:

@@ -1,0 +1,180 @@
+"""People taking over: automation pauses for a lead, and goes on when told.
+
+What lives here: pausing, resuming, and the end of a pause that the lead asked for ("later"). What does not: what a
+human act is (``crm.mapping``).
+
+A pause by a human ends only by ``leadpipe conversation resume``. Acts from before leadpipe went live, or from before
+the last resume, pause nothing: the first sync brings years of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from leadpipe.conversation import handoff
+from leadpipe.messaging.protocol import cancel_waiting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from leadpipe.settings import Settings
+
+HUMAN = "human_acted"
+# "Later" without a time means so many months; with one, what they said, within bounds.
+LATER_MONTHS = 3
+_MONTH = timedelta(days=30)
+
+# People whose newest act is younger than go-live and than the last resume, and who are not paused by a human already.
+_RECENT = text(
+    """
+    select p.person_id
+    from ledger.people p
+    join lateral (
+      select max(a.at) as at from ledger.human_actions a where a.person_id = p.person_id
+    ) acted on acted.at is not null
+    left join ledger.conversations c on c.person_id = p.person_id and c.reason = 'resumed'
+    where p.person_id = any(cast(:ids as bigint[]))
+      and acted.at > coalesce(c.since_at, '-infinity')
+      and acted.at >= coalesce((select (value ->> 'at')::timestamptz from ledger.controls where key = 'go_live'), :recent)
+    order by p.person_id for no key update of p
+    """
+)
+
+
+def pause_for_people(
+    engine: Engine, person_ids: Sequence[int], *, now: datetime, settings: Settings | None = None
+) -> tuple[int, ...]:
+    """Pause automation for people whom somebody of the team just called, texted, mailed or wrote a note about.
+
+    Ends their plans, cancels what waits, closes the open hand-off: an agent has it now. Safe to repeat.
+
+    Args:
+        engine: the ledger.
+        person_ids: people with newly seen human actions (``crm.people.store_human_actions``).
+        now: when.
+        settings: where the team's plans are, so that a plan's own way of leaving is taken; None ends every plan alike.
+
+    Returns:
+        The ids that are paused now; acts older than go-live or than the last resume pause nothing.
+    """
+    if not person_ids:
+        return ()
+    with engine.begin() as connection:
+        rows = connection.execute(_RECENT, {"ids": list(person_ids), "recent": now - timedelta(days=1)})
+        ids = [row[0] for row in rows]
+        for person_id in ids:
+            pause(connection, person_id, reason=HUMAN, now=now, settings=settings)
+        if ids:
+            handoff.close(connection, ids, by=HUMAN, now=now)
+    return tuple(ids)
+
+
+def pause(
+    connection: Connection, person_id: int, *, reason: str, now: datetime, settings: Settings | None = None
+) -> None:
+    """Pause automation for one person in the caller's transaction: plans end, what waits is cancelled."""
+    from leadpipe.outreach import enrol, events
+
+    connection.execute(
+        text(
+            "update ledger.people set automation_paused_at = :now, automation_paused_reason = :reason "
+            "where person_id = :id and (automation_paused_at is null or automation_paused_reason <> :reason)"
+        ),
+        {"now": now, "reason": reason, "id": person_id},
+    )
+    if settings is not None and reason == HUMAN:
+        events.note(connection, person_id, "human_acted", settings=settings, now=now)
+    enrol.end_for(connection, person_id, reason, now=now)
+    cancel_waiting(connection, code=reason, at=now, person_id=person_id)
+    if reason == HUMAN:
+        put_conversation(connection, person_id, state="paused", awaits="nobody", reason=HUMAN, now=now)
+
+
+def resume(connection: Connection, person_id: int, *, by: str, now: datetime) -> bool:
+    """Let automation speak to the person again; True when it was paused. Plans that ended stay ended.
+
+    A refusal in the suppression list is not touched: resuming is no consent.
+    """
+    handoff.close(connection, [person_id], by=by, now=now)
+    changed = connection.execute(
+        text(
+            "update ledger.people set automation_paused_at = null, automation_paused_reason = null "
+            "where person_id = :id and automation_paused_at is not null"
+        ),
+        {"id": person_id},
+    ).rowcount
+    put_conversation(connection, person_id, state="open", awaits="lead", reason="resumed", now=now)
+    return changed > 0
+
+
+def resume_due(engine: Engine, *, now: datetime) -> int:
+    """End the pauses of people who said "later" once the time they named (or three months) has passed."""
+    with engine.begin() as connection:
+        rows = connection.execute(
+            text(
+                "select p.person_id, p.automation_paused_at, (select q.value from ledger.qualifications q "
+                "where q.person_id = p.person_id and q.key = 'timeline_months' order by q.at desc, q.id desc limit 1) "
+                "as months from ledger.people p where p.automation_paused_reason = 'later' "
+                "and p.automation_paused_at <= :since order by p.person_id for no key update of p"
+            ),
+            {"since": now - _MONTH},
+        ).all()
+        due = [row.person_id for row in rows if row.automation_paused_at + later_for(row.months) <= now]
+        for person_id in due:
+            resume(connection, person_id, by="later_is_over", now=now)
+    return len(due)
+
+
+def later_for(months: str | None) -> timedelta:
+    """How long to leave somebody alone who said later: one month at least, two years at most."""
+    try:
+        wanted = float(months) if months is not None else LATER_MONTHS
+    except ValueError:
+        wanted = LATER_MONTHS
+    return _MONTH * min(max(wanted, 1.0), 24.0)
+
+
+def put_conversation(
+    connection: Connection,
+    person_id: int,
+    *,
+    state: str,
+    awaits: str,
+    reason: str,
+    now: datetime,
+    turns: int | None = None,
+    last_inbound_at: datetime | None = None,
+) -> None:
+    """Write where the conversation stands; ``since_at`` moves only when it awaits somebody else than before."""
+    connection.execute(
+        text(
+            """
+            insert into ledger.conversations as c (person_id, state, awaits, reason, turns, assigned_user_id, since_at,
+              last_inbound_at, last_outbound_at, changed_at)
+            select p.person_id, :state, :awaits, :reason, coalesce(:turns, 0), p.assigned_user_id, :now, :inbound,
+              (select max(accepted_at) from ledger.messages m where m.person_id = p.person_id), :now
+            from ledger.people p where p.person_id = :person
+            on conflict (person_id) do update set state = excluded.state, awaits = excluded.awaits,
+              reason = excluded.reason, turns = greatest(c.turns, excluded.turns),
+              assigned_user_id = excluded.assigned_user_id,
+              since_at = case when c.awaits = excluded.awaits and excluded.reason <> 'resumed' then c.since_at
+                else excluded.since_at end,
+              last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
+              last_outbound_at = greatest(c.last_outbound_at, excluded.last_outbound_at),
+              changed_at = excluded.changed_at
+            """
+        ),
+        {
+            "person": person_id,
+            "state": state,
+            "awaits": awaits,
+            "reason": reason,
+            "turns": turns,
+            "inbound": last_inbound_at,
+            "now": now,
+        },
+    )
