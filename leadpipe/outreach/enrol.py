@@ -8,7 +8,7 @@ opens nothing and is told so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -111,8 +111,51 @@ def end_for(
         {"now": now, "reason": reason, "person": person_id, "every": names is None, "names": names or []},
     ).all()
     for (enrolment_id,) in rows:
-        cancel_waiting(connection, code=reason, at=now, enrolment_id=enrolment_id)
+        cancel_waiting(connection, code=reason, at=now, person_id=person_id, enrolment_id=enrolment_id)
     return len(rows)
+
+
+def end(connection: Connection, endings: Iterable[tuple[int, int, str]], *, now: datetime) -> int:
+    """End open passages, each given as (enrolment id, person id, reason), and cancel what waits of them."""
+    rows = sorted(endings)
+    for enrolment_id, person_id, reason in rows:
+        connection.execute(
+            text(
+                "update ledger.enrolments set state = 'ended', ended_at = :now, end_reason = :reason, "
+                "next_due_at = null where id = :id and state in ('open', 'paused')"
+            ),
+            {"now": now, "reason": reason, "id": enrolment_id},
+        )
+        cancel_waiting(connection, code=reason, at=now, person_id=person_id, enrolment_id=enrolment_id)
+    return len(rows)
+
+
+def end_outranked(
+    connection: Connection, person_id: int, entered: Plan, plans: Mapping[str, Plan], *, now: datetime
+) -> int:
+    """End the passages that give way to a plan the person just entered; the others wait for it (``advance``)."""
+    lower = [plan for plan in plans.values() if gives_way(plan, entered) and "higher_plan" in plan.exits]
+    return end_for(connection, person_id, "higher_plan", now=now, plans=lower) if lower else 0
+
+
+def gives_way(plan: Plan, other: Plan) -> bool:
+    """Whether ``plan`` must wait while the person is inside ``other``."""
+    return other.priority < plan.priority and not plan.runs_beside and not other.runs_beside
+
+
+def may_enter(connection: Connection, person_id: int, plan: Plan, *, now: datetime, zone: str) -> bool:
+    """Whether the plan's re-entry rules let this person in now: not inside, not met too often or too lately."""
+    last = connection.execute(
+        text(
+            "select max(occurrence) as times, max(opened_at) as opened_at, "
+            "coalesce(bool_or(state in ('open', 'paused')), false) as is_inside "
+            "from ledger.enrolments where person_id = :person and plan = :plan"
+        ),
+        {"person": person_id, "plan": plan.name},
+    ).one()
+    if last.is_inside:
+        return False
+    return plan.occurrences.refusal(last.times or 0, last.opened_at, now, zone) is None
 
 
 def next_occurrence(connection: Connection, person_id: int, plan: str, contact_point_id: int | None) -> int:

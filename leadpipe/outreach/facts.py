@@ -65,7 +65,7 @@ _PEOPLE = text(
         (array_agg(value order by at desc) filter (where key = 'side'))[1] as side
       from ledger.qualifications where person_id = any(cast(:ids as bigint[])) group by person_id
     ), asked as (
-      select distinct on (person_id) person_id, event_id, type, property
+      select distinct on (person_id) person_id, event_id, type, property, occurred_at
       from ledger.inquiries where person_id = any(cast(:ids as bigint[])) order by person_id, occurred_at desc
     ), busy as (
       select distinct person_id from ledger.messages
@@ -78,6 +78,7 @@ _PEOPLE = text(
       coalesce(c.has_sms_pewc, false) as has_sms_pewc, coalesce(c.has_whatsapp, false) as has_whatsapp,
       coalesce(k.timeline, false) as knows_timeline, coalesce(k.budget, false) as knows_budget,
       coalesce(k.place, false) as knows_place, k.side, a.event_id, a.type as inquiry_type, a.property,
+      a.occurred_at as asked_at,
       b.person_id is not null as is_busy
     from wanted w
     left join usable u using (person_id)
@@ -86,6 +87,20 @@ _PEOPLE = text(
     left join asked a using (person_id)
     left join busy b using (person_id)
     order by w.person_id
+    """
+)
+
+
+_ZIPS = text(
+    """
+    with wanted as (
+      select p.person_id, p.merged_into from ledger.people p where p.person_id = any(cast(:ids as bigint[]))
+    )
+    select p.place ->> 'zip' from ledger.people p
+    where p.person_id in (select person_id from wanted union select merged_into from wanted)
+    union
+    select i.property ->> 'zip' from ledger.inquiries i
+    where i.person_id in (select person_id from wanted union select merged_into from wanted)
     """
 )
 
@@ -121,6 +136,7 @@ class PersonRow(NamedTuple):
     event_id: int | None
     inquiry_type: str | None
     property: Mapping[str, Any] | None
+    asked_at: datetime | None
     is_busy: bool
 
 
@@ -153,6 +169,12 @@ def people(connection: Connection, person_ids: Iterable[int], *, now: datetime) 
     """What the ledger knows about these people, by id; unknown ids are left out."""
     rows = connection.execute(_PEOPLE, {"ids": list(person_ids), "now": now, "under_way": list(UNDER_WAY)})
     return {row[0]: PersonRow._make(row) for row in rows}
+
+
+def zips_of(connection: Connection, person_ids: Iterable[int]) -> set[str]:
+    """The ZIP codes that market facts are wanted for, of these people and of those they were merged into."""
+    found = connection.execute(_ZIPS, {"ids": list(person_ids)}).scalars()
+    return {code[:5] for code in found if code}
 
 
 def know(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
+from leadpipe.errors import ConfigurationError
 from leadpipe.outreach import enrol, walk
 from leadpipe.outreach.facts import Known, know, people, zip_of
 from leadpipe.outreach.golive import go_live_at
@@ -61,6 +62,15 @@ _CANONICAL = text(
       select p.person_id, p.merged_into, chain.hops + 1 from chain
       join ledger.people p on p.person_id = chain.merged_into where chain.hops < 10
     ) select distinct person_id from chain where merged_into is null order by person_id
+    """
+)
+# The CRM moves the events of a merged person to the one who stays; so do we, as far as they wait for an answer.
+_MOVE_INQUIRIES = text(
+    """
+    update ledger.inquiries i set person_id = p.merged_into
+    from ledger.people p
+    where p.person_id = i.person_id and p.merged_into is not null and i.answered_at is null
+      and i.person_id = any(cast(:ids as bigint[]))
     """
 )
 _MET_AT_POINT = text(
@@ -117,8 +127,11 @@ def plan_new_leads(
         clock: now.
     """
     now = clock.now()
-    plan = load_plans(settings.plans_path)[PLAN]
+    plans = load_plans(settings.plans_path)
+    if PLAN not in plans:
+        raise ConfigurationError(f"no plan '{PLAN}' in {settings.plans_path}; new leads need one (docs/plans.md)")
     with engine.begin() as connection:
+        connection.execute(_MOVE_INQUIRIES, {"ids": list(person_ids)})
         ids = [row[0] for row in connection.execute(_CANONICAL, {"ids": list(person_ids)})]
         connection.execute(
             text(
@@ -128,7 +141,7 @@ def plan_new_leads(
             {"ids": ids},
         )
         rows = people(connection, ids, now=now)
-        desk = _Desk(connection, plan, settings, now)
+        desk = _Desk(connection, plans, settings, now)
         live_at = go_live_at(connection, settings)
         waiting = connection.execute(
             _WAITING, {"ids": ids, "plan": PLAN, "since": now - NEW_FOR, "go_live": live_at or now}
@@ -155,8 +168,9 @@ def _met_points(connection: Connection, rows: Any, ids: Sequence[int], now: date
 class _Desk:
     """Takes people one by one, in one transaction, and remembers the addresses already answered."""
 
-    def __init__(self, connection: Connection, plan: Plan, settings: Settings, now: datetime) -> None:
-        self.connection, self.plan, self.settings, self.now = connection, plan, settings, now
+    def __init__(self, connection: Connection, plans: Mapping[str, Plan], settings: Settings, now: datetime) -> None:
+        self.connection, self.plans, self.settings, self.now = connection, plans, settings, now
+        self.plan = plans[PLAN]
         self.met_points: set[int] = set()
         self._taken: list[_Taken] = []
 
@@ -183,7 +197,6 @@ class _Desk:
                 enrolment_id=taken.enrolment_id,
                 variables=taken.variables,
                 due_at=taken.due_at,
-                stale_after_hours=self.settings.stale_after_hours,
                 priority=FIRST_TOUCH_PRIORITY,
                 evidence={"inquiry_event_id": taken.known.row.event_id},
             )
@@ -263,6 +276,7 @@ class _Desk:
         enrolment_id = opened.get((row.person_id, self.plan.name))
         if enrolment_id is None:
             return "answered_within_24h"
+        enrol.end_outranked(self.connection, row.person_id, self.plan, self.plans, now=self.now)
         self.met_points.add(point)
         self._taken.append(
             _Taken(

@@ -6,7 +6,7 @@ intent (``messaging.enqueue``).
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -33,11 +33,14 @@ def intent_for(
     enrolment_id: int,
     variables: dict[str, Any],
     due_at: datetime,
-    stale_after_hours: int,
+    expires_at: datetime | None = None,
     priority: int | None = None,
+    score_pct: float | None = None,
     evidence: dict[str, Any] | None = None,
 ) -> Intent | None:
     """The intent of one step, or None when the step's channel has no address for this person.
+
+    Without ``expires_at`` it goes stale by the setting, counted from its due time or from the end of a hold.
 
     Raises:
         ConfigurationError: the template needs a variable that is not there.
@@ -62,11 +65,11 @@ def intent_for(
         subject=rendered.subject,
         body=rendered.text,
         variables=variables,
-        score_pct=None,
+        score_pct=score_pct,
         priority=PLAN_PRIORITY.get(plan.name, DEFAULT_PRIORITY) if priority is None else priority,
         is_model_written=False,
         needs_review=False,
         due_at=due_at,
-        expires_at=due_at + timedelta(hours=stale_after_hours),
+        expires_at=expires_at,
         evidence={"facts": sorted(known.facts), **(evidence or {})},
     )

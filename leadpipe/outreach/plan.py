@@ -8,6 +8,7 @@ means and what an edit, a pause and a resume do to the people inside.
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -113,6 +114,21 @@ class Occurrences(_Part):
 
     max: int | None = Field(None, ge=1, description="None: no limit.")
     again_after: When = Delay.parse("1 day")
+
+    def refusal(self, count: int, last_at: datetime | None, now: datetime, zone: str) -> str | None:
+        """Why the plan does not meet someone again: ``exhausted``, ``finished`` (too soon), or None.
+
+        Args:
+            count: how often it met them.
+            last_at: when the last passage began, None if never.
+            now: when they would enter.
+            zone: the person's own clock.
+        """
+        if self.max is not None and count >= self.max:
+            return "exhausted"
+        if last_at is not None and self.again_after.due(last_at, zone) > now:
+            return "finished"
+        return None
 
 
 class Plan(_Part):

@@ -1,21 +1,32 @@
 """The queue: what is to be sent to whom, when, in which words and why, as a table anyone can read.
 
-What lives here: the columns of ``outreach.queue`` and the outcomes a row can have. What does not: who gets a row
-(``planner``), what becomes of it (``enqueue``).
+What lives here: the columns of ``outreach.queue``, the outcomes a row can have, replacing and reading the table. What
+does not: who gets a row (``planner``), what becomes of it (``enqueue_planned``).
 
 Grain: one row per person, plan and step of one cohort's latest planning; planning a cohort again replaces its rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
 import pyarrow as pa
+
+from leadpipe.store.lake import retried
+
+if TYPE_CHECKING:
+    from leadpipe.store.lake import Lake
 
 TABLE = "outreach.queue"
 _AT = pa.timestamp("us", tz="UTC")
 QUEUE_SCHEMA = pa.schema(
     [
         ("planned_run_key", pa.string()),  # hash of cohort, plan version and planning day: the same when planned twice
-        ("cohort", pa.date32()),  # first day of the month of creation in the CRM
+        ("cohort", pa.date32()),  # first day of the month (UTC) of creation in the CRM
         ("person_id", pa.int64()),
         ("contact_point_id", pa.int64()),
         ("plan", pa.string()),
@@ -43,11 +54,109 @@ QUEUE_SCHEMA = pa.schema(
 OUTCOMES = {
     "planned": "a message is to go",
     "not_due": "inside the plan, the next step is due later",
-    "waits": "another message to this person is still under way",
+    "waits": "another message to this person is still under way, or another record has the same address",
     "outranked": "a plan of higher priority has this person",
     "no_channel": "no step of the plan has a channel that reaches this person",
     "stopped": "stage, pause, refusal or deletion ends every plan",
     "exhausted": "met this plan as often as it allows",
-    "not_aged": "spoke with the team within the aging period",
+    "not_aged": "spoke with the team, asked or arrived within the aging period",
     "finished": "went through the plan; the next round is not due",
 }
+
+
+class QueueRow(NamedTuple):
+    """One row of the queue; the columns of ``QUEUE_SCHEMA`` in their order."""
+
+    planned_run_key: str
+    cohort: date
+    person_id: int
+    contact_point_id: int | None = None
+    plan: str = ""
+    plan_version: str = ""
+    step: str = ""
+    occurrence: int | None = None
+    channel: str = ""
+    purpose: str = ""
+    template: str = ""
+    template_version: str = ""
+    subject: str = ""
+    body: str = ""
+    variables: str = "{}"
+    due_at: datetime | None = None
+    score_pct: float | None = None
+    priority_band: str | None = None
+    reason: str = ""
+    outcome: str = ""
+    code: str | None = None
+    planned_at: datetime | None = None
+
+
+def as_table(rows: Sequence[QueueRow]) -> pa.Table:
+    """The rows as a table of the queue's schema."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in QUEUE_SCHEMA)
+    arrays = [pa.array(values, type=column.type) for values, column in zip(columns, QUEUE_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=QUEUE_SCHEMA)
+
+
+def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | None) -> int:
+    """Make ``parts`` the only rows of these cohorts, or of the whole table when ``cohorts`` is None.
+
+    The parts are written to files first, so that neither memory nor the table's lock grows with their number.
+    """
+    import pyarrow.parquet as pq
+
+    lake.home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="queue-", dir=lake.home) as folder:
+        count = 0
+        for number, part in enumerate(parts):
+            pq.write_table(part, Path(folder) / f"{number:06d}.parquet", compression="zstd")
+            count += part.num_rows
+
+        def commit() -> int:
+            with lake.write(TABLE) as connection:
+                connection.register("empty", QUEUE_SCHEMA.empty_table())
+                connection.execute(f"create table if not exists {TABLE} as from empty")
+                if cohorts is None:
+                    connection.execute(f"delete from {TABLE}")  # noqa: S608 - our own name
+                else:
+                    connection.execute(
+                        f"delete from {TABLE} where cohort in (select unnest(?::date[]))",  # noqa: S608 - our own name
+                        [list(cohorts)],
+                    )
+                if count:
+                    connection.execute(
+                        f"insert into {TABLE} by name from read_parquet(?)",  # noqa: S608 - our own name
+                        [f"{folder}/*.parquet"],
+                    )
+            return count
+
+        return retried(commit, what=f"replace in {TABLE}")
+
+
+def read(
+    lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None, is_planned: bool, count: int
+) -> Iterator[list[QueueRow]]:
+    """Rows of the queue in order of person, ``count`` at a time.
+
+    Args:
+        lake: where the queue lies.
+        planned_since: rows of an earlier planning are passed over.
+        cohorts: only these; None reads all.
+        is_planned: rows with the outcome ``planned``, or all the others.
+        count: how many at once.
+    """
+    columns = ", ".join(QUEUE_SCHEMA.names)
+    after: tuple[int, str] = (-(2**62), "")
+    with lake.connect(read_only=True) as connection:
+        while True:
+            found = connection.execute(
+                f"select {columns} from {TABLE} "  # noqa: S608 - our own names
+                "where planned_at >= ? and (outcome = 'planned') = ? and (person_id > ? or person_id = ? and plan > ?) "
+                "and (? or cohort in (select unnest(?::date[]))) order by person_id, plan limit ?",
+                [planned_since, is_planned, after[0], *after, cohorts is None, list(cohorts or ()), count],
+            ).fetchall()
+            if not found:
+                return
+            rows = [QueueRow._make(row) for row in found]
+            yield rows
+            after = (rows[-1].person_id, rows[-1].plan)

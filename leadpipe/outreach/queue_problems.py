@@ -15,22 +15,20 @@ if TYPE_CHECKING:
 
     from leadpipe.store.lake import Lake
 
-# The newest word on a contact point and channel counts: a START lifts what a STOP set.
+# The newest word on a contact point and channel counts: a START lifts what a STOP set. A word that came after the
+# planning is none of the planning's fault; the gate hears it.
 _PROBLEMS = f"""
 with planned as (
     select * from {TABLE} where outcome = 'planned'
-), newest as (
-    select contact_point_id, channel, action
-    from pg.ledger.suppressions
-    qualify row_number() over (partition by contact_point_id, channel order by at desc, id desc) = 1
 ), suppressed as (
-    select p.person_id
-    from planned p join newest n on n.contact_point_id = p.contact_point_id
-    where n.action = 'suppress' and n.channel in (p.channel, 'all')
+    select p.person_id, arg_max(s.action, (s.at, s.id)) as action
+    from planned p
+    join pg.ledger.suppressions s on s.contact_point_id = p.contact_point_id and s.channel in (p.channel, 'all')
+    where s.recorded_at <= p.planned_at
+    group by p.person_id, p.plan, s.channel
+    having action = 'suppress'
 ), twice as (
     select 1 from planned group by person_id, plan, step, occurrence having count(*) > 1
-    union all
-    select 1 from planned group by contact_point_id, plan, step, occurrence having count(*) > 1
 )
 select
     (select count(*) from twice) as planned_twice,

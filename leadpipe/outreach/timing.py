@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 _UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _SPAN = re.compile(r"(\d{1,4}) (minute|hour|day)s?")
 _AT = re.compile(r"(?:at )?([01]?\d|2[0-3]):([0-5]\d) local")
+# A message that was due at ten in the morning may still leave at five in the afternoon.
+OPEN_FOR = timedelta(hours=8)
 GRAMMAR = (
     "'at once', 'N minutes|hours|days', 'N days at HH:MM local', 'next_business_day at HH:MM local' "
     "or 'next HH:MM local'"
@@ -59,6 +61,21 @@ class Delay:
     def due(self, start: datetime, zone: str) -> datetime:
         """The moment, in UTC, that lies this delay after ``start`` on the clock of ``zone``."""
         return _due(self, start, zone)
+
+    def aligned(self, now: datetime, zone: str) -> datetime:
+        """``now`` while the time of day this delay names is on (``OPEN_FOR`` from it), else its next beginning.
+
+        What waited for another message or for a paused plan would else leave at whatever hour the wait ends.
+        """
+        if self.at is None:
+            return now
+        day = now.astimezone(ZoneInfo(zone)).date()
+        while True:
+            if not self.is_business_day or is_business_day(day):
+                begins = _on(day, self.at, zone)
+                if now < begins + OPEN_FOR:
+                    return max(now, begins)
+            day += timedelta(days=1)
 
 
 def _clock_time(words: str, text: str) -> time:

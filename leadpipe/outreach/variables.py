@@ -90,6 +90,17 @@ def market_variables(
     return _market_variables(zip_code, round(change_12m_pct, 1), month)
 
 
+def market_variables_for(
+    facts_by_zip: Mapping[str, tuple[float, date]], *, now: datetime
+) -> dict[str, Mapping[str, Any]]:
+    """The market facts of some ZIP codes as templates print them; stale ones are left out."""
+    made = {
+        code: market_variables(zip_code=code, change_12m_pct=change, month=month, now=now)
+        for code, (change, month) in facts_by_zip.items()
+    }
+    return {code: variables for code, variables in made.items() if variables is not None}
+
+
 @lru_cache(maxsize=65536)
 def _market_variables(zip_code: str, change_12m_pct: float, month: date) -> Variables:
     moved = "stayed about level"

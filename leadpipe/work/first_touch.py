@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from leadpipe.crm.inbox import Notice
 from leadpipe.errors import LeadpipeError, TransientError
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
+from leadpipe.outreach.facts import zips_of
 from leadpipe.outreach.first_touch import plan_new_leads
+from leadpipe.outreach.variables import market_variables_for
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -100,6 +103,12 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
     inbox.finish(runtime.engine, sorted(unread), now=now, reason="names no records")
 
 
+def _market_facts(runtime: Runtime, person_ids: Sequence[int]) -> dict[str, Mapping[str, Any]]:
+    with runtime.engine.connect() as connection:
+        zips = zips_of(connection, person_ids)
+    return market_variables_for(runtime.market_facts.for_zips(zips), now=runtime.clock.now())
+
+
 def answer(runtime: Runtime, taken: intake.Intake, channels: dict[str, Channel], report: FirstTouch) -> None:
     """From stored people to sent first messages; also what the poller calls for people no webhook told of."""
     from leadpipe.conversation.takeover import pause_for_people
@@ -113,7 +122,8 @@ def answer(runtime: Runtime, taken: intake.Intake, channels: dict[str, Channel],
     intents = plan_new_leads(
         runtime.engine,
         people,
-        listings_by_person=runtime.recommendations(people),
+        listings_by_person=runtime.recommender.for_people(runtime.engine, people, now=now),
+        market_facts=_market_facts(runtime, people),
         settings=runtime.settings,
         clock=runtime.clock,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
-from leadpipe.outreach.advance import advance_due
+from leadpipe.outreach.advance import advance
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -53,7 +53,8 @@ def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Cha
 
 
 def _pass(runtime: Runtime, channels: dict[str, Channel], report: Sent) -> bool:
-    intents = advance_due(runtime.engine, settings=runtime.settings, clock=runtime.clock)
+    advanced = advance(runtime.engine, settings=runtime.settings, clock=runtime.clock, market=runtime.market_facts)
+    intents = advanced.intents
     report.count_intents += len(intents)
     if intents:
         enqueue(runtime.engine, intents, clock=runtime.clock, settings=runtime.settings, run_key="send_due")
@@ -66,4 +67,4 @@ def _pass(runtime: Runtime, channels: dict[str, Channel], report: Sent) -> bool:
         budget=Budget(max_messages=500, max_seconds=20),
     )
     report.states.update(sent.counts)
-    return bool(intents) or sum(sent.counts.values()) > 0
+    return advanced.count_passages > advanced.count_waiting or sum(sent.counts.values()) > 0

@@ -1,0 +1,336 @@
+"""Moving people on through their plans when the time of a step has come.
+
+What lives here: which passages are due, what each becomes, the intents of the steps they stand at. What does not:
+events (``events``), storing and sending the intents (``messaging``), the walk itself (``walk``).
+
+A step is over when its message has left or has ended otherwise; the next step's delay counts from then. A passage stays
+at its step until the message is in the ledger, so a run that dies between the two makes the same intent again a little
+later, and the ledger's unique keys store it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sqlalchemy import text
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.messaging.alerts import raise_alert
+from leadpipe.outreach import enrol, walk
+from leadpipe.outreach.facts import UNDER_WAY, Known, know, people, zip_of
+from leadpipe.outreach.intents import intent_for
+from leadpipe.outreach.offers import offer_for
+from leadpipe.outreach.plan import SendStep, load_plans
+from leadpipe.outreach.timing import spread
+from leadpipe.outreach.variables import market_variables_for, variables_for
+from leadpipe.outreach.walk import Stand
+from leadpipe.outreach.zone import zone_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from leadpipe.clock import Clock
+    from leadpipe.messaging.intent import Intent
+    from leadpipe.outreach.facts import PersonRow
+    from leadpipe.outreach.plan import Plan
+    from leadpipe.settings import Settings
+
+LIMIT = 500
+# Until its message is stored a passage is left alone for so long; then another run makes the intent again.
+STORE_WITHIN = timedelta(minutes=1)
+# A person with a message under way is looked at again so long after that message may leave.
+LOOK_AGAIN = timedelta(minutes=5)
+# While a plan of higher priority has the person, and after a step that could not be rendered.
+WAIT_FOR_PLAN = timedelta(hours=1)
+# Homes in a message were looked up at most so long ago (compliance C41).
+LISTINGS_FRESH_FOR = timedelta(hours=24)
+
+_DUE = text(
+    """
+    with due as materialized (
+      select e.id, e.person_id, e.plan, e.occurrence, e.step, e.opened_at, e.context
+      from ledger.enrolments e
+      where e.state = 'open' and e.next_due_at <= :now and e.plan <> all(:paused)
+      order by e.next_due_at limit :limit
+      for no key update of e skip locked
+    )
+    select due.*, m.state as message_state, coalesce(m.accepted_at, m.changed_at) as message_at
+    from due left join ledger.messages m
+      on m.person_id = due.person_id and m.plan = due.plan and m.step = due.step and m.occurrence = due.occurrence
+    """
+)
+# What waits for a person of the team longer than any message may wait no longer keeps the plans of the lead back.
+_BUSY = text(
+    """
+    select person_id, max(coalesce(not_before_at, due_at)) as at from ledger.messages
+    where person_id = any(cast(:ids as bigint[])) and state = any(:under_way)
+      and (state <> 'review' or due_at > :stale_before)
+    group by person_id
+    """
+)
+_INSIDE = text(
+    "select person_id, array_agg(plan) from ledger.enrolments "
+    "where person_id = any(cast(:ids as bigint[])) and state = 'open' group by person_id"
+)
+_AT_POINTS = text(
+    """
+    select row.id from unnest(cast(:ids as bigint[]), cast(:points as bigint[]), cast(:plans as text[]),
+      cast(:steps as text[]), cast(:occurrences as int[])) as row (id, point_id, plan, step, occurrence)
+    where exists (select 1 from ledger.messages m where m.contact_point_id = row.point_id and m.plan = row.plan
+      and m.step = row.step and m.occurrence = row.occurrence)
+    """
+)
+_PAUSE = text("update ledger.enrolments set state = 'paused' where id = any(:ids) and state = 'open'")
+_POSTPONE = text(
+    "update ledger.enrolments e set next_due_at = p.at "
+    "from unnest(cast(:ids as bigint[]), cast(:ats as timestamptz[])) as p (id, at) where p.id = e.id"
+)
+
+
+class MarketSource(Protocol):
+    """Where market facts come from; ``market.facts.MarketFacts`` is one."""
+
+    def for_zips(self, zips: Iterable[str]) -> Mapping[str, tuple[float, date]]:
+        """Change in percent over twelve months, and its month, by ZIP code."""
+        ...
+
+
+class _Passage(NamedTuple):
+    """One due passage with the message of its step; column order is the query's."""
+
+    id: int
+    person_id: int
+    plan: str
+    occurrence: int
+    step: str
+    opened_at: datetime
+    context: Mapping[str, Any]
+    message_state: str | None
+    message_at: datetime | None
+
+
+@dataclass(kw_only=True)
+class Advanced:
+    """What one pass over the due passages did: the intents to store, and how many passages it looked at."""
+
+    intents: list[Intent] = field(default_factory=list["Intent"])
+    count_passages: int = 0
+    count_moved: int = 0
+    count_waiting: int = 0
+    count_ended: int = 0
+
+
+def advance_due(
+    engine: Engine, *, settings: Settings, clock: Clock, limit: int = LIMIT, market: MarketSource | None = None
+) -> list[Intent]:
+    """Move on up to ``limit`` due passages and return the intents of those whose step sends something now."""
+    return advance(engine, settings=settings, clock=clock, limit=limit, market=market).intents
+
+
+def advance(
+    engine: Engine, *, settings: Settings, clock: Clock, limit: int = LIMIT, market: MarketSource | None = None
+) -> Advanced:
+    """Move on up to ``limit`` due passages, oldest first; several runs at once share them.
+
+    Facts are read anew: what no longer holds is passed over, a person who is gone or in a stop stage leaves the plan,
+    and one whose automation is paused waits inside it. Somebody with a message under way, or inside a plan of higher
+    priority, waits (one message at a time). The caller stores the intents with ``messaging.enqueue``.
+
+    Args:
+        engine: the ledger.
+        settings: plans, team and limits.
+        clock: now.
+        limit: passages of one transaction.
+        market: market facts; None has none, and steps that need one are passed over.
+    """
+    now = clock.now()
+    plans = load_plans(settings.plans_path)
+    paused = [plan.name for plan in plans.values() if plan.is_paused]
+    with engine.begin() as connection:
+        rows = connection.execute(_DUE, {"now": now, "paused": paused, "limit": limit})
+        passages = [_Passage._make(row) for row in rows]
+        if not passages:
+            return Advanced()
+        desk = _Desk(connection, plans, settings, now)
+        desk.read(sorted({passage.person_id for passage in passages}), market)
+        for passage in sorted(passages, key=desk.rank):
+            desk.take(passage)
+        return desk.write()
+
+
+class _Desk:
+    """Takes due passages one by one, in one transaction, and writes together what became of them."""
+
+    def __init__(self, connection: Connection, plans: Mapping[str, Plan], settings: Settings, now: datetime) -> None:
+        self._connection, self._plans, self._settings, self._now = connection, plans, settings, now
+        self._rows: dict[int, PersonRow] = {}
+        self._market: dict[str, Mapping[str, Any]] = {}
+        self._busy: dict[int, datetime] = {}
+        self._inside: dict[int, list[str]] = {}
+        self._report = Advanced()
+        self._stands: list[tuple[int, Stand]] = []
+        self._ends: list[tuple[int, int, str]] = []
+        self._paused: list[int] = []
+        self._postponed: dict[int, datetime] = {}
+
+    def read(self, person_ids: Sequence[int], market: MarketSource | None) -> None:
+        """Everything the decisions need, in a few queries."""
+        ids = list(person_ids)
+        self._rows = people(self._connection, ids, now=self._now)
+        stale_before = self._now - timedelta(hours=self._settings.stale_after_hours)
+        found = self._connection.execute(
+            _BUSY, {"ids": ids, "under_way": list(UNDER_WAY), "stale_before": stale_before}
+        )
+        self._busy = {person_id: at for person_id, at in found}
+        self._inside = {person_id: names for person_id, names in self._connection.execute(_INSIDE, {"ids": ids})}
+        if market is not None:
+            facts = market.for_zips({code for row in self._rows.values() if (code := zip_of(row))})
+            self._market = market_variables_for(facts, now=self._now)
+
+    def rank(self, passage: _Passage) -> tuple[int, int]:
+        """Higher plans first: who is in two gets the message of the higher one."""
+        plan = self._plans.get(passage.plan)
+        return (plan.priority if plan else -1, passage.id)
+
+    def take(self, passage: _Passage) -> None:
+        """Decide one passage."""
+        plan, row = self._plans.get(passage.plan), self._rows[passage.person_id]
+        if plan is None or row.is_gone or row.stage in self._settings.stop_stages:
+            reason = "plan_removed" if plan is None else "gone" if row.is_gone else "stop_stage"
+            self._ends.append((passage.id, row.person_id, reason))
+        elif row.automation_paused_at is not None:
+            self._paused.append(passage.id)
+        elif plan.trigger == "new_listing" and passage.opened_at <= self._now - LISTINGS_FRESH_FOR:
+            self._stands.append((passage.id, Stand(None, None, "sent" if passage.message_state else "stale")))
+        elif passage.message_state in UNDER_WAY and row.person_id in self._busy:
+            self._postpone(passage, max(self._busy[row.person_id], self._now) + LOOK_AGAIN)
+        else:
+            self._walk_on(passage, plan, self._know(row))
+
+    def _know(self, row: PersonRow) -> Known:
+        market = self._market.get(zip_of(row))
+        known = know(row, has_market_trend=market is not None)
+        if offer_for(known.side, known.state, self._now.date()) is None:
+            return known
+        return know(row, has_market_trend=market is not None, has_offer=True)
+
+    def _walk_on(self, passage: _Passage, plan: Plan, known: Known) -> None:
+        zone = zone_of(known.row, self._settings.team_timezone)
+        if passage.message_state is not None:
+            since = min(passage.message_at or self._now, self._now)
+            stand = walk.after(plan, passage.step, known.facts, since, zone)
+        else:
+            stand = walk.at_due(plan, passage.step, known.facts, self._now, zone)
+        step = plan.step(stand.step or "")
+        if stand.end_reason == "step_removed":
+            self._ends.append((passage.id, passage.person_id, stand.end_reason))
+        elif not isinstance(step, SendStep) or stand.due_at is None or stand.due_at > self._now:
+            self._stands.append((passage.id, stand))
+        elif (waits_until := self._waits(known.row.person_id, plan)) is not None:
+            self._stands.append((passage.id, Stand(step.id, waits_until)))
+        elif (due_at := step.after.aligned(self._now, zone)) > self._now:
+            self._stands.append((passage.id, Stand(step.id, due_at)))
+        else:
+            self._send(passage, plan, step, known)
+
+    def _waits(self, person_id: int, plan: Plan) -> datetime | None:
+        """Until when the person's next message must wait; None when it may go."""
+        if person_id in self._busy:
+            return max(self._busy[person_id], self._now) + LOOK_AGAIN
+        others = (self._plans[name] for name in self._inside.get(person_id, ()) if name in self._plans)
+        if any(enrol.gives_way(plan, other) and not other.is_paused for other in others):
+            return self._now + WAIT_FOR_PLAN
+        return None
+
+    def _send(self, passage: _Passage, plan: Plan, step: SendStep, known: Known) -> None:
+        row, context = known.row, passage.context
+        variables = variables_for(
+            known,
+            self._settings,
+            listings=context.get("listings", ()),
+            market=self._market.get(zip_of(row)),
+            offer=offer_for(known.side, known.state, self._now.date()),
+        )
+        due_at = self._now + spread(row.person_id, step.spread_minutes)
+        try:
+            intent = intent_for(
+                known,
+                plan,
+                step,
+                occurrence=passage.occurrence,
+                enrolment_id=passage.id,
+                variables=variables,
+                due_at=due_at,
+                expires_at=passage.opened_at + LISTINGS_FRESH_FOR if plan.trigger == "new_listing" else None,
+                priority=context.get("priority"),
+                score_pct=context.get("score_pct"),
+            )
+        except ConfigurationError as error:
+            self._broken(passage, plan, step, error)
+            return
+        if intent is None:
+            self._stands.append(
+                (
+                    passage.id,
+                    walk.after(plan, step.id, known.facts, self._now, zone_of(row, self._settings.team_timezone)),
+                )
+            )
+            return
+        self._busy[row.person_id] = due_at
+        self._stands.append((passage.id, Stand(step.id, self._now + STORE_WITHIN)))
+        self._report.intents.append(intent)
+
+    def _broken(self, passage: _Passage, plan: Plan, step: SendStep, error: ConfigurationError) -> None:
+        """Words that cannot be made keep this passage back, not the others; the team is told once a day."""
+        self._stands.append((passage.id, Stand(step.id, self._now + WAIT_FOR_PLAN)))
+        raise_alert(
+            self._connection,
+            kind="plan_broken",
+            dedupe_key=f"plan_broken:{plan.name}:{step.id}:{self._now.date()}",
+            title=f"Plan {plan.name}: step {step.id} cannot be written",
+            body=f"{error}. The people at this step wait; it is tried again every hour.",
+            now=self._now,
+        )
+
+    def _postpone(self, passage: _Passage, until: datetime) -> None:
+        self._postponed[passage.id] = until
+
+    def _drop_met_addresses(self) -> None:
+        """Another record of the CRM has the same address and had this very message: nothing more to say there."""
+        intents = self._report.intents
+        if not intents:
+            return
+        values = {
+            "ids": [intent.enrolment_id for intent in intents],
+            "points": [intent.contact_point_id for intent in intents],
+            "plans": [intent.plan for intent in intents],
+            "steps": [intent.step for intent in intents],
+            "occurrences": [intent.occurrence for intent in intents],
+        }
+        met = set(self._connection.execute(_AT_POINTS, values).scalars())
+        self._ends += [
+            (intent.enrolment_id, intent.person_id, "same_contact_point")
+            for intent in intents
+            if intent.enrolment_id in met and intent.enrolment_id is not None
+        ]
+        self._stands = [(enrolment_id, stand) for enrolment_id, stand in self._stands if enrolment_id not in met]
+        self._report.intents = [intent for intent in intents if intent.enrolment_id not in met]
+
+    def write(self) -> Advanced:
+        """Store what was decided."""
+        self._drop_met_addresses()
+        enrol.move(self._connection, self._stands, now=self._now)
+        enrol.end(self._connection, self._ends, now=self._now)
+        if self._paused:
+            self._connection.execute(_PAUSE, {"ids": self._paused})
+        if self._postponed:
+            self._connection.execute(_POSTPONE, {"ids": list(self._postponed), "ats": list(self._postponed.values())})
+        report = self._report
+        report.count_moved = len(self._stands) - len(report.intents)
+        report.count_waiting = len(self._postponed) + len(self._paused)
+        report.count_ended = len(self._ends)
+        report.count_passages = len(self._stands) + len(self._ends) + report.count_waiting
+        return report

@@ -1,0 +1,260 @@
+"""From the queue to the ledger: passages opened and messages stored for what was planned, once each.
+
+What lives here: the effect of a planning, and the stated reason of everyone else. What does not: deciding
+(``planner``), judging and storing a message (``messaging.enqueue``). Only an op calls this; a backfill or a re-run of
+the queue's asset therefore messages nobody.
+
+Between planning and this a lead may have replied, moved on or met another plan, so each row is looked at again: what
+changed is left out with its reason. A run that dies halfway goes on when it is run again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from leadpipe.messaging.enqueue import Enqueued, enqueue
+from leadpipe.messaging.intent import Intent
+from leadpipe.outreach import enrol, queue
+from leadpipe.outreach.intents import BAND_PRIORITY, DEFAULT_PRIORITY
+from leadpipe.outreach.plan import load_plans
+from leadpipe.outreach.queue import QueueRow
+
+if TYPE_CHECKING:
+    from psycopg import Cursor
+    from sqlalchemy import Connection, Engine
+
+    from leadpipe.clock import Clock
+    from leadpipe.outreach.plan import Plan
+    from leadpipe.settings import Settings
+    from leadpipe.store.lake import Lake
+
+# Words and due times of an older planning are no longer true.
+PLANNED_WITHIN = timedelta(hours=24)
+# Rows of one transaction; memory follows this, not the number of leads.
+CHUNK = 5_000
+
+_LOOK_AGAIN = text(
+    """
+    with row as (
+      select * from unnest(cast(:people as bigint[]), cast(:points as bigint[]), cast(:plans as text[]),
+        cast(:steps as text[]), cast(:occurrences as int[])) as row (person_id, point_id, plan, step, occurrence)
+    )
+    select
+      case
+        when exists (select 1 from ledger.messages m where m.person_id = row.person_id and m.plan = row.plan
+          and m.step = row.step and m.occurrence = row.occurrence) then 'repeated'
+        when p.merged_into is not null or p.deleted_at is not null then 'gone'
+        when p.stage = any(:stop_stages) then 'stop_stage'
+        when p.automation_paused_at is not null then 'automation_paused'
+        when exists (select 1 from ledger.messages m where m.contact_point_id = row.point_id and m.plan = row.plan
+          and m.step = row.step and m.occurrence = row.occurrence) then 'same_contact_point'
+        when e.state in ('open', 'paused') and e.step = row.step then 'reopened'
+        when e.id is not null then 'already_met'
+        when p.last_two_way_at > :planned_at or exists (select 1 from ledger.inbound_messages i
+          where i.person_id = row.person_id and i.received_at > :planned_at) then 'replied'
+        else ''
+      end as refusal,
+      e.id as enrolment_id,
+      array(select o.plan from ledger.enrolments o
+        where o.person_id = row.person_id and o.state in ('open', 'paused') and o.plan <> row.plan) as inside
+    from row
+    join ledger.people p using (person_id)
+    left join ledger.enrolments e
+      on e.person_id = row.person_id and e.plan = row.plan and e.occurrence = row.occurrence
+    order by row.person_id, row.plan
+    """
+)
+_RECORD = b"""
+insert into ledger.decisions (person_id, plan, step, outcome, code, run_key, detail, at)
+select d.person_id, d.plan, d.step, d.outcome, d.code, d.run_key, d.detail, %(now)s
+from deciding d
+where not exists (
+  select 1 from ledger.decisions known
+  where known.person_id = d.person_id and known.plan = d.plan and known.run_key = d.run_key)
+order by d.person_id
+"""
+
+
+def enqueue_planned(
+    engine: Engine,
+    lake: Lake,
+    *,
+    settings: Settings,
+    clock: Clock,
+    run_key: str,
+    cohorts: Sequence[date] | None = None,
+) -> Enqueued:
+    """Open the passages of what was planned within a day and store each row's message once.
+
+    Running it again changes nothing: a row whose message is in the ledger is passed over. Every other row of the queue
+    leaves one decision with its outcome and code, under the key of its planning.
+
+    Args:
+        engine: the ledger.
+        lake: the queue.
+        settings: plans, team, limits.
+        clock: now.
+        run_key: the run that does this; kept with each passage and decision.
+        cohorts: only these; None takes the whole queue.
+
+    Returns:
+        What became of the messages, as ``messaging.enqueue`` counts it.
+    """
+    since = clock.now() - PLANNED_WITHIN
+    total = _Total()
+    for rows in queue.read(lake, planned_since=since, cohorts=cohorts, is_planned=True, count=CHUNK):
+        _enqueue(engine, rows, settings=settings, clock=clock, run_key=run_key, total=total)
+    for rows in queue.read(lake, planned_since=since, cohorts=cohorts, is_planned=False, count=CHUNK):
+        with engine.begin() as connection:
+            _record(connection, [(row, row.outcome, row.code or "") for row in rows], run_key, now=clock.now())
+    return total.as_enqueued()
+
+
+@dataclass(kw_only=True)
+class _Total:
+    by_state: Counter[str] = field(default_factory=Counter[str])
+    by_code: Counter[str] = field(default_factory=Counter[str])
+    count_repeats: int = 0
+
+    def add(self, part: Enqueued) -> None:
+        self.by_state.update(part.count_by_state)
+        self.by_code.update(part.count_by_code)
+        self.count_repeats += part.count_repeats
+
+    def as_enqueued(self) -> Enqueued:
+        return Enqueued(
+            count_by_state=dict(self.by_state), count_by_code=dict(self.by_code), count_repeats=self.count_repeats
+        )
+
+
+def _enqueue(
+    engine: Engine, rows: Sequence[QueueRow], *, settings: Settings, clock: Clock, run_key: str, total: _Total
+) -> None:
+    now = clock.now()
+    with engine.begin() as connection:
+        enrolment_ids, refused = _open(connection, rows, settings, run_key, now)
+        total.count_repeats += sum(code == "repeated" for _, code in refused)
+        _record(connection, [(row, "waits", code) for row, code in refused if code != "repeated"], run_key, now=now)
+    by_run: dict[str, list[Intent]] = {}
+    for row in rows:
+        enrolment_id = enrolment_ids.get((row.person_id, row.plan))
+        if enrolment_id is not None:
+            by_run.setdefault(row.planned_run_key, []).append(_intent(row, enrolment_id))
+    for planned_run_key, intents in by_run.items():
+        total.add(enqueue(engine, intents, clock=clock, settings=settings, run_key=planned_run_key))
+
+
+def _open(
+    connection: Connection, rows: Sequence[QueueRow], settings: Settings, run_key: str, now: datetime
+) -> tuple[dict[tuple[int, str], int], list[tuple[QueueRow, str]]]:
+    """Open what may be opened; returns enrolment ids by (person, plan), and the rows left out with their code."""
+    plans = load_plans(settings.plans_path)
+    found = connection.execute(
+        _LOOK_AGAIN,
+        {
+            "people": [row.person_id for row in rows],
+            "points": [row.contact_point_id for row in rows],
+            "plans": [row.plan for row in rows],
+            "steps": [row.step for row in rows],
+            "occurrences": [row.occurrence for row in rows],
+            "stop_stages": list(settings.stop_stages),
+            "planned_at": min(row.planned_at or now for row in rows),
+        },
+    ).all()
+    enrolment_ids: dict[tuple[int, str], int] = {}
+    refused: list[tuple[QueueRow, str]] = []
+    entering: dict[tuple[Any, ...], QueueRow] = {}
+    for row, (refusal, enrolment_id, inside) in zip(rows, found, strict=True):
+        code = refusal or _outranked(plans, row.plan, inside)
+        if refusal == "reopened":
+            enrolment_ids[row.person_id, row.plan] = enrolment_id
+        elif code:
+            refused.append((row, code))
+        elif entering.setdefault((row.contact_point_id, row.plan, row.step, row.occurrence), row) is not row:
+            refused.append((row, "same_contact_point"))
+    opened = enrol.open_passages(connection, [_entry(row, run_key) for row in entering.values()], now=now)
+    refused += [(row, "already_met") for row in entering.values() if (row.person_id, row.plan) not in opened]
+    return enrolment_ids | opened, refused
+
+
+def _outranked(plans: dict[str, Plan], name: str, inside: Iterable[str]) -> str:
+    plan = plans.get(name)
+    if plan is None or plan.is_paused:
+        return "plan_paused" if plan else "plan_removed"
+    others = (plans[other] for other in inside if other in plans)
+    return "outranked" if any(enrol.gives_way(plan, other) for other in others) else ""
+
+
+def _entry(row: QueueRow, run_key: str) -> enrol.Entry:
+    return enrol.Entry(
+        person_id=row.person_id,
+        plan=row.plan,
+        plan_version=row.plan_version,
+        occurrence=cast("int", row.occurrence),
+        step=row.step,
+        due_at=cast("datetime", row.due_at),
+        reason="nightly",
+        context={"priority": _priority(row), "score_pct": row.score_pct, "run_key": run_key},
+    )
+
+
+def _priority(row: QueueRow) -> int:
+    return BAND_PRIORITY.get(row.priority_band or "", DEFAULT_PRIORITY)
+
+
+def _intent(row: QueueRow, enrolment_id: int) -> Intent:
+    import orjson
+
+    return Intent(
+        id=str(uuid4()),
+        person_id=row.person_id,
+        contact_point_id=cast("int", row.contact_point_id),
+        enrolment_id=enrolment_id,
+        plan=row.plan,
+        plan_version=row.plan_version,
+        step=row.step,
+        occurrence=cast("int", row.occurrence),
+        channel=row.channel,
+        purpose=row.purpose,
+        template=row.template,
+        template_version=row.template_version,
+        subject=row.subject,
+        body=row.body,
+        variables=orjson.loads(row.variables),
+        score_pct=row.score_pct,
+        priority=_priority(row),
+        due_at=cast("datetime", row.due_at),
+        evidence={
+            "planned_run_key": row.planned_run_key,
+            "planned_at": row.planned_at,
+            "reason": row.reason,
+            "priority_band": row.priority_band,
+        },
+    )
+
+
+def _record(
+    connection: Connection, decided: Sequence[tuple[QueueRow, str, str]], run_key: str, *, now: datetime
+) -> None:
+    """One decision a row, once per planning: a second run of the same planning finds it there."""
+    if not decided:
+        return
+    cursor = cast("Cursor[Any]", connection.connection.cursor())
+    cursor.execute(
+        b"create temp table if not exists deciding (person_id bigint, plan text, step text, outcome text, code text, "
+        b"run_key text, detail jsonb) on commit drop"
+    )
+    cursor.execute(b"truncate deciding")
+    detail = json.dumps({"run_key": run_key})
+    with cursor.copy(b"copy deciding from stdin") as copy:
+        for row, outcome, code in decided:
+            copy.write_row((row.person_id, row.plan, row.step, outcome, code or None, row.planned_run_key, detail))
+    cursor.execute(_RECORD, {"now": now})

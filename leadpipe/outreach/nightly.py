@@ -1,0 +1,149 @@
+"""Whether a nightly plan takes a person up tonight, and if not, why.
+
+What lives here: the decision for one person and one plan, without a store. What does not: bulk reading and the rows
+(``planner``), the words (``templates``), whether the message may go (``policy``, at enqueue and again when it leaves).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from leadpipe.outreach import enrol, walk
+from leadpipe.outreach.plan import SendStep
+
+if TYPE_CHECKING:
+    from leadpipe.outreach.facts import Known, PersonRow
+    from leadpipe.outreach.history import History
+    from leadpipe.outreach.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why no message goes tonight: an outcome of ``queue.OUTCOMES``, a code, and the reason in words."""
+
+    outcome: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A person enters the plan at this step, for the n-th time, and the message goes to this address."""
+
+    step: SendStep
+    due_at: datetime
+    contact_point_id: int
+    occurrence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What all decisions of one planning share.
+
+    Attributes:
+        aged_before: contact after this moment makes a lead not aged.
+    """
+
+    now: datetime
+    aged_before: datetime
+    stop_stages: frozenset[str]
+    plans: Mapping[str, Plan]
+
+
+def last_contact_at(row: PersonRow) -> datetime:
+    """The last moment that speaks against calling a lead aged: both sides spoke, they asked, or they arrived."""
+    return max(at for at in (row.last_two_way_at, row.asked_at, row.crm_created_at) if at is not None)
+
+
+def ruled_out(plan: Plan, row: PersonRow, history: History, night: Night, zone: str) -> Refusal | None:
+    """Why the plan cannot take this person up, before their facts are looked at; None when nothing speaks against it.
+
+    The first reason in this order is the one told: stopped, inside, not aged, outranked, exhausted, too soon, busy.
+    """
+    passages = history.passages.get((row.person_id, plan.name))
+    if stopped := _stopped(row, history, night):
+        return Refusal(outcome="stopped", code=stopped, reason=_STOPPED[stopped])
+    if passages and passages.is_inside:
+        step = passages.inside_at or ""
+        return Refusal(outcome="not_due", code=step, reason=f"inside the plan at {step}")
+    spoke_at = last_contact_at(row)
+    if spoke_at > night.aged_before:
+        days = (night.now - spoke_at).days
+        return Refusal(outcome="not_aged", code="recent_contact", reason=f"contact {days} days ago")
+    return _not_now(plan, row, history, night, zone)
+
+
+def _not_now(plan: Plan, row: PersonRow, history: History, night: Night, zone: str) -> Refusal | None:
+    others = (night.plans[name] for name in history.inside.get(row.person_id, ()) if name in night.plans)
+    higher = sorted(other.name for other in others if enrol.gives_way(plan, other))
+    if higher:
+        return Refusal(outcome="outranked", code=higher[0], reason=f"inside {higher[0]}, which goes first")
+    if passages := history.passages.get((row.person_id, plan.name)):
+        again = plan.occurrences.refusal(passages.times, passages.opened_at, night.now, zone)
+        if again:
+            return Refusal(outcome=again, code=f"occurrence_{passages.times}", reason=_AGAIN[again])
+    if row.is_busy:
+        return Refusal(outcome="waits", code="message_under_way", reason="another message is still under way")
+    return None
+
+
+def enter(plan: Plan, known: Known, history: History, night: Night, zone: str) -> Entry | Refusal:
+    """Where the person enters the plan, or why they cannot; call ``ruled_out`` first."""
+    row = known.row
+    if not walk.holds(plan.audience, known.facts):
+        return Refusal(outcome="no_channel", code="audience", reason="not in the plan's audience")
+    stand = walk.enter(plan, known.facts, night.now, zone)
+    step = plan.step(stand.step or "")
+    if not isinstance(step, SendStep) or stand.due_at is None:
+        return _no_channel(known)
+    point = known.contact_point(step.channel, step.purpose)
+    if point is None:
+        return _no_channel(known)
+    others_at = history.others_at(point, plan.name, row.person_id)
+    if others_at is not None and plan.occurrences.again_after.due(others_at, zone) > night.now:
+        return same_contact_point()
+    passages = history.passages.get((row.person_id, plan.name))
+    count = max(passages.times if passages else 0, history.times_at(point, plan.name))
+    if plan.occurrences.max is not None and count >= plan.occurrences.max:
+        return Refusal(outcome="exhausted", code=f"occurrence_{count}", reason=_AGAIN["exhausted"])
+    return Entry(step=step, due_at=stand.due_at, contact_point_id=point, occurrence=count + 1)
+
+
+def same_contact_point() -> Refusal:
+    """Another record of the CRM has the same address and has the message."""
+    return Refusal(outcome="waits", code="same_contact_point", reason="another record has the same address")
+
+
+_STOPPED = {
+    "gone": "merged into another record or deleted in the CRM",
+    "stop_stage": "in a stage that ends every plan",
+    "automation_paused": "automation is paused for this person",
+    "refused": "asked not to be written to",
+}
+_AGAIN = {
+    "exhausted": "met this plan as often as it allows",
+    "finished": "went through this plan, and the next round is not due",
+}
+
+
+def _stopped(row: PersonRow, history: History, night: Night) -> str:
+    if row.is_gone:
+        return "gone"
+    if row.stage in night.stop_stages:
+        return "stop_stage"
+    if row.automation_paused_at is not None:
+        return "automation_paused"
+    return "refused" if row.person_id in history.refused else ""
+
+
+def _no_channel(known: Known) -> Refusal:
+    if not known.facts & {"has_email", "has_phone"}:
+        return Refusal(outcome="no_channel", code="no_contact_point", reason="no usable address or number")
+    if "has_phone" in known.facts:
+        return Refusal(
+            outcome="no_channel", code="no_consent", reason="no email, and no consent to write to the number"
+        )
+    return Refusal(outcome="no_channel", code="relay_address", reason="only a portal's relay address or a shared one")
