@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[str, list[dg.AssetKey]]] = {
     "quarantine": ("One row per record set aside; contents stay in the ledger.", _PEOPLE),
     "token_usage": ("One row per call of a language model.", [MESSAGES]),
 }
+PERSONAL = ("people", "inquiries", "messages", "inbound_messages", "qualifications", "writebacks")
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=15), warn_window=timedelta(minutes=2))
 
 
@@ -58,7 +59,7 @@ def key(table: str) -> dg.AssetKey:
             group_name="raw_ledger",
             owners=["team:operations"],
             kinds={"postgres", "duckdb"},
-            tags={"pii": "true"} if table in ("people", "messages", "inbound_messages", "qualifications") else {},
+            tags={"pii": "true"} if table in PERSONAL else {},
             metadata={"dagster/table_name": f"lake.raw.ledger__{table}"},
             freshness_policy=FRESHNESS,
         )

@@ -85,7 +85,7 @@ def _s3_compute_logs(settings: Settings) -> dict[str, Any]:
     }
 
 
-def write(settings: Settings) -> Path:
+def write_dagster_home(settings: Settings) -> Path:
     """Write ``dagster.yaml`` and return DAGSTER_HOME; writing it again changes nothing."""
     import yaml
 
@@ -101,10 +101,10 @@ def write(settings: Settings) -> Path:
     return home
 
 
-def environment(settings: Settings, database_url: str) -> dict[str, str]:
+def dagster_variables(home: Path, database_url: str) -> dict[str, str]:
     """What Dagster's processes need beside the settings' own variables."""
     return {
-        "DAGSTER_HOME": str(folder(settings.home)),
+        "DAGSTER_HOME": str(folder(home)),
         PG_URL_VARIABLE: dagster_url(database_url),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
