@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import demo, down, gateway, model, sandbox, sql, up
+from leadpipe.cli import demo, down, gateway, messages, model, policy, sandbox, send_worker, sending, sql, up
 
 app = typer.Typer(
     name="leadpipe",
@@ -25,6 +25,10 @@ app.add_typer(model.app, name="model")
 app.command("sql")(sql.sql)
 app.command("gateway", hidden=True)(gateway.gateway)
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(messages.app, name="messages")
+app.add_typer(policy.app, name="policy")
+app.add_typer(sending.app, name="sending")
+app.command("send-worker")(send_worker.send_worker)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,11 @@ class Room:
         return True
 
 
+def left(connection: Connection, settings: Settings, *, now: datetime) -> Room:
+    """What the caps leave at this moment, for showing; a claim takes ``room``."""
+    return _room(connection, settings, now)
+
+
 def room(connection: Connection, settings: Settings, *, now: datetime) -> Room:
     """What the caps leave; near a cap this waits for other claims, so that together they cannot pass it."""
     found = _room(connection, settings, now)

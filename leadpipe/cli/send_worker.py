@@ -1,0 +1,62 @@
+"""``leadpipe send-worker``: the sending loop as a process of its own, as many as one likes, on any machine.
+
+What lives here: arguments, signals and a line of counts. What does not: sending (``messaging.drain``).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leadpipe.cli.failing import failing
+
+if TYPE_CHECKING:
+    from leadpipe.messaging.drain import DrainReport
+
+
+def send_worker(
+    concurrency: Annotated[int, typer.Option(min=1, max=200, help="Calls under way at once.")] = 16,
+    exit_after: Annotated[float, typer.Option(min=0, help="Stop after so many seconds; 0 runs until stopped.")] = 0.0,
+) -> None:
+    """Send what is due until stopped (Ctrl-C, SIGTERM); calls under way are finished first.
+
+    Example: leadpipe send-worker --concurrency 32
+    """
+    from leadpipe.messaging.channels.build import build_channels
+    from leadpipe.messaging.drain import run_worker
+    from leadpipe.runtime import open_runtime
+
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    if exit_after:
+        timer = threading.Timer(exit_after, stopped.set)
+        timer.daemon = True
+        timer.start()
+    with failing():
+        runtime = open_runtime()
+        try:
+            channels = build_channels(runtime.settings, connections=concurrency)
+            names = ", ".join(sorted(channels)) or "no channel"
+            typer.echo(f"send-worker: sending={runtime.settings.sending}, {names}, {concurrency} calls at once")
+            run_worker(
+                engine=runtime.engine,
+                channels=channels,
+                settings=runtime.settings,
+                clock=runtime.clock,
+                should_stop=stopped.is_set,
+                concurrency=concurrency,
+                on_report=lambda report: typer.echo(_line(report)),
+            )
+        finally:
+            runtime.close()
+
+
+def _line(report: DrainReport) -> str:
+    counts = ", ".join(f"{state} {count}" for state, count in sorted(report.counts.items()))
+    recovered = f"; {report.count_recovered} of dead workers now unknown" if report.count_recovered else ""
+    why = f"; {report.stopped_by}" if report.stopped_by else ""
+    return f"{counts or 'nothing sent'}{recovered}{why}"

@@ -1,0 +1,131 @@
+"""``leadpipe sending``: stop, resume and show what may leave.
+
+What lives here: arguments and printing. What does not: the switch itself (``messaging.switch``).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from leadpipe.cli.failing import failing
+
+app = typer.Typer(help="Stop all sending now, resume it, see where it stands.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+@app.command()
+def stop(
+    plan: Annotated[list[str] | None, typer.Option("--plan", help="Only this plan; may be given again.")] = None,
+    channel: Annotated[list[str] | None, typer.Option("--channel", help="Only email, sms or whatsapp.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks next.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop sending for every process within a second; it stays stopped until resumed.
+
+    Example: leadpipe sending stop --channel sms --reason "wrong template"
+    """
+    from leadpipe.messaging import switch
+    from leadpipe.runtime import open_runtime
+    from leadpipe.store.tables import CHANNELS
+
+    unknown = sorted(set(channel or ()) - set(CHANNELS))
+    if unknown:
+        typer.echo(f"--channel {unknown[0]} is no channel; use {', '.join(CHANNELS)}", err=True)
+        raise typer.Exit(2)
+    with failing():
+        runtime = open_runtime()
+        try:
+            after = switch.stop(
+                runtime.engine, now=runtime.clock.now(), reason=reason, plans=plan or (), channels=channel or ()
+            )
+        finally:
+            runtime.close()
+    _print(_shown(after), as_json, _words(after))
+
+
+@app.command()
+def resume(as_json: AsJson = False) -> None:
+    """Let messages go again; what became stale while stopped expires first, the rest leaves at the usual caps.
+
+    Example: leadpipe sending resume
+    """
+    from leadpipe.messaging import switch
+    from leadpipe.runtime import open_runtime
+
+    with failing():
+        runtime = open_runtime()
+        try:
+            done = switch.resume(
+                runtime.engine,
+                now=runtime.clock.now(),
+                stale_after=timedelta(hours=runtime.settings.stale_after_hours),
+            )
+        finally:
+            runtime.close()
+    words = f"sending resumed: {done.count_expired} stale messages expired, {done.count_waiting} wait for their time"
+    _print({"expired": done.count_expired, "waiting": done.count_waiting}, as_json, words)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show the switch, the sending mode, what waits and what the caps leave. Exit 1 while something is stopped.
+
+    Example: leadpipe sending status --json
+    """
+    from sqlalchemy import text
+
+    from leadpipe.messaging import caps, switch
+    from leadpipe.runtime import open_runtime
+
+    with failing():
+        runtime = open_runtime()
+        try:
+            with runtime.engine.connect() as connection:
+                now = switch.read(connection)
+                room = caps.left(connection, runtime.settings, now=runtime.clock.now())
+                waiting = {
+                    str(state): int(count)
+                    for state, count in connection.execute(
+                        text(
+                            "select state, count(*) from ledger.messages where state in "
+                            "('queued', 'held', 'review', 'sending', 'unknown', 'parked') group by 1 order by 1"
+                        )
+                    )
+                }
+            mode = str(runtime.settings.sending)
+        finally:
+            runtime.close()
+    found = _shown(now) | {"mode": mode, "waiting": waiting, "room": {"any": room.total, "sms": room.sms}}
+    counts = ", ".join(f"{state} {count}" for state, count in waiting.items()) or "nothing waits"
+    words = (
+        f"{_words(now)}\nmode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS"
+    )
+    _print(found, as_json, words)
+    if now.is_stopped or now.plans or now.channels:
+        raise typer.Exit(1)
+
+
+def _shown(switch: Any) -> dict[str, Any]:
+    return asdict(switch)
+
+
+def _words(switch: Any) -> str:
+    parts = [f"plan {name}" for name in switch.plans] + [f"channel {name}" for name in switch.channels]
+    if switch.is_stopped:
+        stopped = "all sending is stopped"
+    elif parts:
+        stopped = f"stopped: {', '.join(parts)}"
+    else:
+        return "sending is on"
+    since = f" since {switch.changed_at:%Y-%m-%d %H:%M} UTC" if switch.changed_at else ""
+    return stopped + since + (f" ({switch.reason})" if switch.reason else "")
+
+
+def _print(found: dict[str, Any], as_json: bool, words: str) -> None:
+    typer.echo(json.dumps(found, default=str) if as_json else words)
