@@ -6,6 +6,7 @@ mean (``mapping``), which rows to ask for (``sync``), pacing (``ratelimit``). Fa
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -23,6 +24,9 @@ PAGE_LIMIT = 100
 # Sheet section 8: GET and PUT may be repeated after a server error, 1, 2, 4 s apart; a POST must be looked up first.
 READ_ATTEMPTS = 4
 RATE_LIMIT_ATTEMPTS = 8
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Cheap look at the raw answer: PHP writes emoji as escaped pairs, so this finds too much, never too little.
+_UNSTORABLE_ESCAPE = re.compile(rb"\\u(0000|d[89a-f])", re.I)
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -223,8 +227,11 @@ def _read(response: httpx.Response, what: str) -> Row:
             return {}
         try:
             answer = response.json()
-        except ValueError as error:
-            raise TransientError(f"{what}: HTTP {status} with a body that is no JSON") from error
+        except ValueError:
+            # No cause: the decoder's error carries the whole body.
+            raise TransientError(f"{what}: HTTP {status} with a body that is no JSON") from None
+        if _UNSTORABLE_ESCAPE.search(response.content):
+            answer = _storable(answer)
         return answer if isinstance(answer, dict) else {"rows": answer}
     message = _error_message(response)
     if status == 401:
@@ -232,6 +239,17 @@ def _read(response: httpx.Response, what: str) -> Row:
     if status == 403:
         raise ConfigurationError(f"{what}: 403, this key may not do that ({message})")
     raise Rejected(f"{what}: HTTP {status} {message}", code=str(status))
+
+
+def _storable(value: Any) -> Any:
+    """The same value with U+FFFD for what no store can hold: NUL, and halves of a surrogate pair."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(each) for key, each in value.items()}
+    return value
 
 
 def _error_message(response: httpx.Response) -> str:

@@ -8,16 +8,20 @@ names the same record.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from leadpipe.crm import landing, tables
+from sqlalchemy import text
+
+from leadpipe.crm import landing, optouts, tables
+from leadpipe.crm.client import rows_of
 from leadpipe.crm.inbox import Notice
-from leadpipe.crm.mapping import Inquiry, Person, read_human_action, read_inquiry, read_person
+from leadpipe.crm.mapping import Inquiry, read_email_act, read_human_action, read_inquiry, read_person
 from leadpipe.crm.people import store_human_actions, store_inquiries, upsert_people
-from leadpipe.errors import BadRecord
+from leadpipe.errors import BadRecord, Rejected
 from leadpipe.store import quarantine
 from leadpipe.store.quarantine import SetAside
 
@@ -25,9 +29,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from leadpipe.crm.client import FubClient
+    from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
 Row = dict[str, Any]
+T = TypeVar("T")
+# Older emails of the team change nothing any more; a first read brings years of them.
+RECENT = timedelta(days=7)
 ACTIVITIES = {"notes": tables.NOTES, "calls": tables.CALLS, "textMessages": tables.TEXT_MESSAGES}
 
 
@@ -39,7 +47,8 @@ class Wanted:
     deleted_people: set[int] = field(default_factory=set[int])
     events: set[int] = field(default_factory=set[int])
     activities: dict[str, set[int]] = field(default_factory=lambda: {name: set[int]() for name in ACTIVITIES})
-    unsubscribed: set[int] = field(default_factory=set[int])
+    emails: set[int] = field(default_factory=set[int])
+    has_unsubscribes: bool = False
     unread: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """Notices whose body names no records: (inbox id, reason)."""
 
@@ -50,10 +59,11 @@ class Intake:
 
     person_ids: tuple[int, ...]
     new_ids: tuple[int, ...]
-    inquiries: tuple[Inquiry, ...]
-    human_ids: tuple[int, ...]
-    count_landed: int
-    count_set_aside: int
+    changed_ids: tuple[int, ...] = ()
+    inquiries: tuple[Inquiry, ...] = ()
+    human_ids: tuple[int, ...] = ()
+    count_landed: int = 0
+    count_set_aside: int = 0
 
 
 def read_notices(notices: Sequence[Notice]) -> Wanted:
@@ -79,7 +89,9 @@ def _sort(kind: str, ids: set[int], wanted: Wanted) -> None:
     elif kind == "eventsCreated":
         wanted.events |= ids
     elif kind == "emEventsUnsubscribed":
-        wanted.unsubscribed |= ids
+        wanted.has_unsubscribes = True
+    elif kind == "emailsCreated":
+        wanted.emails |= ids
     else:
         for name in ACTIVITIES:
             if kind.startswith(name) and not kind.endswith("Deleted"):
@@ -87,24 +99,77 @@ def _sort(kind: str, ids: set[int], wanted: Wanted) -> None:
 
 
 def take_in(
-    wanted: Wanted, *, crm: FubClient, lake: Lake, engine: Engine, now: datetime, landed_by: str = "webhook"
+    wanted: Wanted,
+    *,
+    crm: FubClient,
+    lake: Lake,
+    engine: Engine,
+    now: datetime,
+    landed_by: str = "webhook",
+    settings: Settings | None = None,
 ) -> Intake:
-    """Fetch what is wanted, land it and store it.
+    """Fetch what is wanted, land it and store it; what is gone is tombstoned once its own GET says so.
+
+    Args:
+        wanted: what the notices name.
+        crm: the account.
+        lake: where payloads land.
+        engine: the ledger.
+        now: when.
+        landed_by: how the records came to our knowledge.
+        settings: the team's stop stages, so that a move into one ends plans at once; None leaves that to the next step.
 
     Raises:
         TransientError: the CRM or a store does not answer; nothing is marked as done, the notices wait.
     """
     event_rows = crm.events(wanted.events)
     activity_rows = {name: _activity_rows(crm, name, ids) for name, ids in wanted.activities.items() if ids}
-    people_ids = set(wanted.people) | {int(row["personId"]) for row in event_rows if row.get("personId")}
-    people_ids |= {int(row["personId"]) for rows in activity_rows.values() for row in rows if row.get("personId")}
+    rows = [*event_rows, *(row for found in activity_rows.values() for row in found), *_email_rows(crm, wanted.emails)]
+    people_ids = wanted.people | {int(row["personId"]) for row in rows if _is_person_id(row.get("personId"))}
     people_rows = crm.people(sorted(people_ids)) if people_ids else []
-    return store(people_rows, event_rows, activity_rows, lake=lake, engine=engine, now=now, landed_by=landed_by)
+    taken = store(
+        people_rows,
+        event_rows,
+        activity_rows,
+        lake=lake,
+        engine=engine,
+        now=now,
+        landed_by=landed_by,
+        settings=settings,
+    )
+    if wanted.deleted_people:
+        from leadpipe.crm.sweep import confirm_gone
+
+        confirm_gone(wanted.deleted_people, crm=crm, lake=lake, engine=engine, now=now, landed_by=landed_by)
+    if wanted.has_unsubscribes:
+        _store_unsubscribes(crm, engine, now)
+    return taken
 
 
 def _activity_rows(crm: FubClient, name: str, ids: set[int]) -> list[Row]:
     rows = (crm.find(name, record_id) for record_id in sorted(ids))
     return [row for row in rows if row is not None]
+
+
+def _email_rows(crm: FubClient, ids: set[int]) -> list[Row]:
+    """Whose emails these are. The list is undocumented (sheet 3.4): where it refuses, the emails stay unknown."""
+    if not ids:
+        return []
+    try:
+        return rows_of(crm.get("emails", {"id": ",".join(map(str, sorted(ids))), "limit": 100}), "emails")
+    except Rejected:
+        return []
+
+
+def _is_person_id(value: object) -> bool:
+    return str(value).isdigit() and int(str(value)) > 0
+
+
+def _store_unsubscribes(crm: FubClient, engine: Engine, now: datetime) -> None:
+    """The newest marketing-mail opt-outs: their ids name no person, and only the list is documented (sheet 3.4)."""
+    for kind in optouts.KINDS:
+        rows = next(crm.pages("emEvents", {"type": kind}), [])
+        optouts.store_em_events(engine, rows, now=now)
 
 
 def store(
@@ -116,6 +181,7 @@ def store(
     engine: Engine,
     now: datetime,
     landed_by: str,
+    settings: Settings | None = None,
 ) -> Intake:
     """Land payloads in the lake, then store what they mean in the ledger; unreadable ones are set aside."""
     set_aside: list[SetAside] = []
@@ -127,42 +193,70 @@ def store(
             report = landing.land(lake, table, rows, landed_by=landed_by, now=now)
             landed += report.count_written
             set_aside += report.set_aside
-    people: list[Person] = []
-    inquiries: list[Inquiry] = []
-    for payload in people_rows:
-        try:
-            people.append(read_person(payload))
-        except BadRecord as error:
-            set_aside.append(_set_aside("fub_people", payload, error))
-    for payload in event_rows:
-        try:
-            inquiry = read_inquiry(payload)
-        except BadRecord as error:
-            set_aside.append(_set_aside("fub_events", payload, error))
-            continue
-        if inquiry is not None:
-            inquiries.append(inquiry)
-    actions = [
-        action
-        for name, rows in activity_rows.items()
-        for payload in rows
-        if (action := read_human_action(name, payload)) is not None
-    ]
+    people = _read_all(people_rows, read_person, "fub_people", set_aside)
+    inquiries = _read_all(event_rows, read_inquiry, "fub_events", set_aside)
+    acts = [act for row in people_rows if (act := read_email_act(row)) is not None and act.at > now - RECENT]
+    for name, rows in activity_rows.items():
+        acts += _read_all(rows, partial(read_human_action, name), f"fub_{name}", set_aside)
     stored = upsert_people(engine, people, now=now)
+    set_aside += stored.set_aside
     store_inquiries(engine, inquiries, now=now)
-    human_ids = store_human_actions(engine, actions, now=now)
+    human_ids = store_human_actions(engine, acts, now=now)
+    optouts.store_lead_events(engine, event_rows, now=now)
+    if settings is not None:
+        end_at_stop_stages(engine, stored.changed_ids, settings=settings, now=now)
     with engine.begin() as connection:
         count = quarantine.store(connection, set_aside, now=now)
     return Intake(
         person_ids=tuple(person.person_id for person in people),
         new_ids=stored.new_ids,
+        changed_ids=stored.changed_ids,
         inquiries=tuple(inquiries),
         human_ids=human_ids,
         count_landed=landed,
-        count_set_aside=count + stored.count_set_aside,
+        count_set_aside=count,
     )
 
 
-def _set_aside(source: str, payload: Row, error: BadRecord) -> SetAside:
-    key = str(payload.get("id", "no id"))
-    return SetAside(source=source, record_key=key, reason=str(error), raw=tables.canonical(payload).encode())
+def _read_all(rows: Iterable[Row], read: Callable[[Row], T | None], source: str, set_aside: list[SetAside]) -> list[T]:
+    """Every record that can be read and means something; what cannot be read is set aside with its reason."""
+    found: list[T] = []
+    for payload in rows:
+        try:
+            record = read(payload)
+        except BadRecord as error:
+            set_aside.append(_set_aside(source, payload, str(error)))
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            # A shape nobody has seen yet: this record waits for a person, the others do not.
+            set_aside.append(_set_aside(source, payload, f"unreadable: {type(error).__name__}"))
+        else:
+            if record is not None:
+                found.append(record)
+    return found
+
+
+def end_at_stop_stages(engine: Engine, person_ids: Sequence[int], *, settings: Settings, now: datetime) -> None:
+    """End the plans of those who now stand at a stop stage, with what is queued for them; merges are followed first."""
+    from leadpipe.crm.sweep import follow_merges
+    from leadpipe.outreach import events
+
+    if not person_ids:
+        return
+    # The losers of a merge land in Trash: their passages go to the winner rather than end there.
+    follow_merges(engine, now=now)
+    with engine.begin() as connection:
+        stopped = connection.execute(
+            text(
+                "select distinct person_id from ledger.people join ledger.enrolments e using (person_id) "
+                "where person_id = any(cast(:ids as bigint[])) and stage = any(cast(:stages as text[])) "
+                "and e.state in ('open', 'paused') order by person_id"
+            ),
+            {"ids": list(person_ids), "stages": list(settings.stop_stages)},
+        ).scalars()
+        for person_id in stopped.all():
+            events.note(connection, person_id, "stop_stage", settings=settings, now=now)
+
+
+def _set_aside(source: str, payload: Row, reason: str) -> SetAside:
+    key = str(payload.get("id", "no id"))[:100]
+    return SetAside(source=source, record_key=key, reason=reason, raw=tables.canonical(payload).encode())

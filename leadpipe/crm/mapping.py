@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from leadpipe.crm.tables import read_time
+from leadpipe.crm.tables import MAX_INT, read_id, read_time
 from leadpipe.errors import BadRecord
 from leadpipe.leads.identity import EmailPoint, PhonePoint, normalise_email, normalise_phone
 
@@ -107,14 +107,18 @@ def read_person(payload: Row) -> Person:
     try:
         person_id = int(payload["id"])
         created_at = read_time(payload.get("created"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadRecord("FUB person without a usable id or creation time") from error
+    except (KeyError, TypeError, ValueError):
+        raise BadRecord("FUB person without a usable id or creation time") from None
+    if not 0 < person_id <= MAX_INT:
+        raise BadRecord("FUB person without a usable id")
     if created_at is None:
         raise BadRecord(f"FUB person {person_id} has no creation time")
     set_aside: list[tuple[str, str]] = []
     emails = _points(payload.get("emails"), normalise_email, set_aside)
     phones = _points(payload.get("phones"), normalise_phone, set_aside)
-    custom = {key: value for key, value in payload.items() if key.startswith("custom") and value not in {None, ""}}
+    custom = {
+        key: value for key, value in payload.items() if key.startswith("custom") and value is not None and value != ""
+    }
     times = {name: _time_or_none(payload.get(name)) for name in _TIMES}
     human = [times[name] for name in ("lastOutgoingCall", "lastSentText", "lastSentEmail")]
     return Person(
@@ -123,10 +127,10 @@ def read_person(payload: Row) -> Person:
         last_name=str(payload.get("lastName") or ""),
         stage=str(payload.get("stage") or ""),
         source=str(payload.get("source") or ""),
-        assigned_user_id=payload.get("assignedUserId") or None,
-        assigned_to=payload.get("assignedTo") or None,
-        price_usd=int(payload["price"]) if isinstance(payload.get("price"), int | float) else None,
-        tags=tuple(str(tag) for tag in payload.get("tags") or []),
+        assigned_user_id=_whole(payload.get("assignedUserId")) or None,
+        assigned_to=str(payload.get("assignedTo") or "") or None,
+        price_usd=_whole(payload.get("price")),
+        tags=_tags(payload.get("tags")),
         place=_place(payload),
         custom=custom,
         crm_created_at=created_at,
@@ -156,6 +160,19 @@ def _last_two_way(times: dict[str, datetime | None]) -> datetime | None:
     return max((at for at in heard if at), default=None)
 
 
+def _whole(value: object) -> int | None:
+    """A number as the ledger can hold it; None for what is none, whatever its JSON type (sheet 9.7)."""
+    try:
+        number = int(float(str(value))) if not isinstance(value, int) else int(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) <= MAX_INT else None
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    return tuple(str(tag) for tag in value) if isinstance(value, list) else ()
+
+
 def _time_or_none(value: object) -> datetime | None:
     try:
         return read_time(value)
@@ -165,7 +182,7 @@ def _time_or_none(value: object) -> datetime | None:
 
 def _points(entries: object, normalise: Any, set_aside: list[tuple[str, str]]) -> list[Any]:
     """Usable contact points, the primary first; the unusable ones are set aside with their reason."""
-    rows = [entry for entry in entries or [] if isinstance(entry, dict)]  # type: ignore[union-attr]
+    rows: list[Row] = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     own = [entry for entry in rows if not entry.get("relationshipId")]
     own.sort(key=lambda entry: (not entry.get("isPrimary"), str(entry.get("status", "")).lower() != "valid"))
     points: dict[str, Any] = {}
@@ -183,7 +200,8 @@ def _points(entries: object, normalise: Any, set_aside: list[tuple[str, str]]) -
 
 def _place(payload: Row) -> Row:
     """The lead's own address; the property they asked about says where they may live one day, not where they are."""
-    for address in payload.get("addresses") or []:
+    addresses = payload.get("addresses")
+    for address in addresses if isinstance(addresses, list) else []:
         if isinstance(address, dict) and (address.get("code") or address.get("city") or address.get("state")):
             return {
                 "zip": str(address.get("code") or ""),
@@ -242,13 +260,17 @@ def read_inquiry(payload: Row) -> Inquiry | None:
     try:
         event_id = int(payload["id"])
         occurred_at = read_time(payload.get("occurred") or payload.get("created"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadRecord("FUB event without a usable id or time") from error
+    except (KeyError, TypeError, ValueError):
+        raise BadRecord("FUB event without a usable id or time") from None
+    if not 0 < event_id <= MAX_INT:
+        raise BadRecord("FUB event without a usable id")
     if occurred_at is None:
         raise BadRecord(f"FUB event {event_id} has no time")
-    if payload.get("type") not in INQUIRY_TYPES or not payload.get("personId"):
+    person_id = _whole(payload.get("personId"))
+    if str(payload.get("type")) not in INQUIRY_TYPES or not person_id:
         return None
-    home: Row = payload.get("property") or {}
+    found = payload.get("property")
+    home: Row = found if isinstance(found, dict) else {}
     place = {
         "street": "street",
         "city": "city",
@@ -263,7 +285,7 @@ def read_inquiry(payload: Row) -> Inquiry | None:
             details[ours] = str(int(float(home[theirs])))
     return Inquiry(
         event_id=event_id,
-        person_id=int(payload["personId"]),
+        person_id=person_id,
         type=str(payload["type"]),
         source=str(payload.get("source") or ""),
         message=str(payload.get("message") or ""),
@@ -272,22 +294,30 @@ def read_inquiry(payload: Row) -> Inquiry | None:
     )
 
 
+def read_email_act(payload: Row) -> HumanAction | None:
+    """The last email that somebody of the team wrote to this person in the CRM, by the person's own fields.
+
+    The API has no documented list of emails; batch and action-plan mail, which nobody wrote to this person, has fields
+    of its own beside ``lastSentEmail`` (sheet 4.2).
+    """
+    at, person_id = _time_or_none(payload.get("lastSentEmail")), read_id(payload)
+    automatic = {_time_or_none(payload.get(name)) for name in ("lastSentBatchEmail", "lastSentActionPlanEmail")}
+    if at is None or person_id is None or at in automatic:
+        return None
+    return HumanAction(person_id=person_id, kind="email", crm_id=f"{person_id}@{at:%Y%m%dT%H%M%S}", user_id=None, at=at)
+
+
 def read_human_action(collection: str, payload: Row) -> HumanAction | None:
     """The act of a person of the team in a call, text or note; None for the lead's own and for a system's.
 
     Our own notes come back as webhooks: they carry our system's name, so they never pass for a person's.
     """
-    kinds = {"calls": "call", "textMessages": "text", "notes": "note", "emails": "email"}
+    kinds = {"calls": "call", "textMessages": "text", "notes": "note"}
     at = _time_or_none(payload.get("sent") or payload.get("created"))
     is_incoming = bool(payload.get("isIncoming"))
     by_system = str(payload.get("systemName") or "") not in HUMAN_SYSTEMS or payload.get("isExternal") is True
-    user_id = payload.get("userId") or payload.get("createdById")
-    if is_incoming or by_system or at is None or not payload.get("personId") or user_id in {None, -1}:
+    user_id = _whole(payload.get("userId")) or _whole(payload.get("createdById"))
+    person_id, record_id = _whole(payload.get("personId")), read_id(payload)
+    if is_incoming or by_system or at is None or not person_id or not record_id or user_id is None or user_id < 0:
         return None
-    return HumanAction(
-        person_id=int(payload["personId"]),
-        kind=kinds[collection],
-        crm_id=str(payload["id"]),
-        user_id=int(str(user_id)),
-        at=at,
-    )
+    return HumanAction(person_id=person_id, kind=kinds[collection], crm_id=str(record_id), user_id=user_id, at=at)

@@ -10,13 +10,14 @@ case as one person of a webhook.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeVar
+
+import psycopg
 
 from leadpipe.crm.mapping import HumanAction, Inquiry, Person
-from leadpipe.store import quarantine
 from leadpipe.store.quarantine import SetAside
 
 if TYPE_CHECKING:
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 BATCH = 5_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What an upsert met: ids never seen before, ids whose judged facts changed, entries set aside."""
+    """What an upsert met: ids never seen before, ids whose judged facts changed, what has to be set aside."""
 
     new_ids: tuple[int, ...] = ()
     changed_ids: tuple[int, ...] = ()
-    count_set_aside: int = 0
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def upsert_people(engine: Engine, people: Sequence[Person], *, now: datetime) -> Stored:
@@ -40,20 +42,57 @@ def upsert_people(engine: Engine, people: Sequence[Person], *, now: datetime) ->
 
     An older reading never overwrites a newer one (``crm_updated_at`` decides; equal times take the later reading).
     """
-    new: list[int] = []
-    changed: list[int] = []
-    count = 0
+    found = Stored()
     for start in range(0, len(people), BATCH):
-        with engine.begin() as connection:
-            batch = sorted({p.person_id: p for p in people[start : start + BATCH]}.values(), key=lambda p: p.person_id)
-            batch_new, batch_changed = _write_people(connection, batch, now)
-            _write_points(connection, batch, now)
-            _write_consents(connection, batch, now)
-            _rejudge(connection, batch_changed, now)
-            count += quarantine.store(connection, _bad_points(batch), now=now)
-            new += batch_new
-            changed += batch_changed
-    return Stored(new_ids=tuple(new), changed_ids=tuple(changed), count_set_aside=count)
+        batch = {p.person_id: p for p in people[start : start + BATCH]}
+        found = _add(found, _upsert(engine, sorted(batch.values(), key=lambda p: p.person_id), now))
+    return found
+
+
+def _add(one: Stored, other: Stored) -> Stored:
+    return Stored(
+        new_ids=one.new_ids + other.new_ids,
+        changed_ids=one.changed_ids + other.changed_ids,
+        set_aside=one.set_aside + other.set_aside,
+    )
+
+
+def _upsert(engine: Engine, batch: Sequence[Person], now: datetime) -> Stored:
+    """Write a batch whole; where PostgreSQL refuses a value, halve it until the one record is found and set aside."""
+    try:
+        new, changed = again_after_deadlock(lambda: _write(engine, batch, now))
+    except psycopg.DataError as error:
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return _add(_upsert(engine, batch[:half], now), _upsert(engine, batch[half:], now))
+        reason = f"the ledger cannot hold a value of it: {type(error).__name__}"
+        record = SetAside(
+            source="fub_people", record_key=str(batch[0].person_id), reason=reason, raw=b"see raw.fub__people"
+        )
+        return Stored(set_aside=(record,))
+    return Stored(new_ids=tuple(new), changed_ids=tuple(changed), set_aside=tuple(_bad_points(batch)))
+
+
+def _write(engine: Engine, batch: Sequence[Person], now: datetime) -> tuple[list[int], list[int]]:
+    with engine.begin() as connection:
+        written = {row.person_id: row for row in _write_people(connection, batch, now)}
+        current = [person for person in batch if person.person_id in written]
+        changed = [row.person_id for row in written.values() if row.is_changed]
+        _write_points(connection, current, now)
+        _write_consents(connection, current, now)
+        _rejudge(connection, changed, now)
+    return [row.person_id for row in written.values() if row.is_new], changed
+
+
+def again_after_deadlock(run: Callable[[], T], *, attempts: int = 5) -> T:
+    """Run a transaction again when PostgreSQL ended it for another's sake: poller and webhook met at one person."""
+    for attempt in range(attempts):
+        try:
+            return run()
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            if attempt == attempts - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _bad_points(batch: Iterable[Person]) -> list[SetAside]:
@@ -101,15 +140,21 @@ with before as (
   where p.crm_updated_at <= excluded.crm_updated_at
   returning p.person_id, p.stage, p.assigned_user_id, p.price_usd, p.place
 )
-select w.person_id, b.person_id is null as is_new
+select w.person_id, b.person_id is null as is_new,
+  b.person_id is not null and (b.stage, b.assigned_user_id, b.price_usd, b.place)
+    is distinct from (w.stage, w.assigned_user_id, w.price_usd, w.place) as is_changed
 from written w left join before b using (person_id)
-where b.person_id is null
-   or (b.stage, b.assigned_user_id, b.price_usd, b.place)
-     is distinct from (w.stage, w.assigned_user_id, w.price_usd, w.place)
 """
 
 
-def _write_people(connection: Connection, batch: Sequence[Person], now: datetime) -> tuple[list[int], list[int]]:
+class _Written(NamedTuple):
+    person_id: int
+    is_new: bool
+    is_changed: bool
+
+
+def _write_people(connection: Connection, batch: Sequence[Person], now: datetime) -> list[_Written]:
+    """Write those whose reading is not older than what is known; returns them."""
     cursor = _cursor(connection)
     _copy(
         cursor,
@@ -136,8 +181,7 @@ def _write_people(connection: Connection, batch: Sequence[Person], now: datetime
             for p in batch
         ),
     )
-    rows = cursor.execute(_UPSERT_PEOPLE, {"now": now}).fetchall()
-    return [person_id for person_id, is_new in rows if is_new], [person_id for person_id, is_new in rows if not is_new]
+    return [_Written._make(row) for row in cursor.execute(_UPSERT_PEOPLE, {"now": now}).fetchall()]
 
 
 _POINT_COLUMNS: LiteralString = "person_id bigint, kind text, address text, is_relay bool, is_role bool, rank int"

@@ -1,21 +1,24 @@
-"""The poller: what the webhooks may have missed, read incrementally.
+"""The poller's reads: what the webhooks may have missed, incrementally.
 
-What lives here: one pass over each collection with an overlapping watermark, the start-up probe of ``updatedAfter``,
-the first full sync. What does not: the nightly id sweep (``sweep``), deciding whom to answer (``outreach``).
+What lives here: one pass over each collection, the probe of ``updatedAfter``, the first full read. What does not: the
+nightly id sweep (``sweep``), the order of a pass (``work.poll``), deciding whom to answer (``outreach``).
 
-Facts: FUB sheet section 3.3. The watermark is the largest ``updated`` seen, never local time; every pass reads again
-the last minutes before it (timestamps have a grain of one second, replicas lag), and landing drops what did not change.
+Facts: FUB sheet section 3.3. A watermark is what the CRM said at the *start* of a pass, never local time: whatever
+changes under the walk lies beyond it and is read by the next pass. Each pass reads again the last minutes before it
+(timestamps have a grain of one second, replicas lag), and landing drops what did not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import intake, landing, tables, watermark
-from leadpipe.crm.tables import RawTable, read_time
+from leadpipe.crm import intake, landing, optouts, tables, watermark
+from leadpipe.crm.mapping import Inquiry
+from leadpipe.crm.tables import RawTable, read_id, read_time
 from leadpipe.errors import Rejected
 from leadpipe.store import quarantine
 
@@ -24,90 +27,106 @@ if TYPE_CHECKING:
 
     from leadpipe.crm.client import FubClient
     from leadpipe.crm.intake import Intake
+    from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
 Row = dict[str, Any]
 OVERLAP = timedelta(minutes=3)
+# Ids below the newest one read that are read again: records are numbered before they become visible.
+OVERLAP_IDS = 50
 PEOPLE_QUERY = {"fields": "allFields", "includeTrash": "true", "includeUnclaimed": "true"}
 SMALL = (tables.USERS, tables.STAGES, tables.PIPELINES, tables.DEALS)
-ACTIVITY = (tables.NOTES, tables.CALLS, tables.TASKS, tables.APPOINTMENTS)
-# People of a first sync are stored as they come, so that a killed sync goes on where it was.
-FIRST_SYNC_BATCH = 5_000
+ACTIVITY = (tables.EVENTS, tables.NOTES, tables.CALLS, tables.TASKS, tables.APPOINTMENTS)
+# Records are stored in batches as they come, so that a killed pass keeps what it has read.
+PEOPLE_BATCH = 5_000
+ACTIVITY_BATCH = 2_000
+# A million old events at 200 a second are an hour and a half: history is read in slices, a slice a pass.
+HISTORY_SECONDS = 25.0
 
 
 @dataclass(kw_only=True)
 class Pass:
-    """What one pass read: people seen, new ones, counts by table and where the watermark stands."""
+    """What one pass read: people, new ones, inquiries, counts by table."""
 
     is_first: bool = False
     person_ids: list[int] = field(default_factory=list[int])
     new_ids: list[int] = field(default_factory=list[int])
+    inquiries: list[Inquiry] = field(default_factory=list[Inquiry])
     human_ids: list[int] = field(default_factory=list[int])
     count_by_table: dict[str, int] = field(default_factory=dict[str, int])
     count_set_aside: int = 0
+    is_history_complete: bool = True
 
-    def add(self, taken: Intake) -> None:
+    def add(self, taken: Intake, table: RawTable) -> None:
         """Count one stored batch."""
         self.person_ids += taken.person_ids
         self.new_ids += taken.new_ids
+        self.inquiries += taken.inquiries
         self.human_ids += taken.human_ids
         self.count_set_aside += taken.count_set_aside
+        self.count_landed(table, taken.count_landed)
+
+    def count_landed(self, table: RawTable, count: int) -> None:
+        """Count rows written to a raw table."""
+        self.count_by_table[table.name] = self.count_by_table.get(table.name, 0) + count
 
 
 class Sync:
     """One account's poller over the client, the lake and the ledger."""
 
-    def __init__(self, *, crm: FubClient, lake: Lake, engine: Engine) -> None:
+    def __init__(
+        self,
+        *,
+        crm: FubClient,
+        lake: Lake,
+        engine: Engine,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._crm = crm
         self._lake = lake
         self._engine = engine
+        self._settings = settings
+        self._monotonic = monotonic
+
+    # people
 
     def people(self, *, now: datetime) -> Pass:
-        """People changed since the last pass; on the first pass everyone, oldest id last.
+        """People changed since the last pass; on the first pass everyone.
 
         Raises:
             TransientError: the CRM does not answer; the watermark stays, the next pass reads the same again.
         """
         mark = watermark.read(self._engine, "fub_people")
         result = Pass(is_first=mark is None)
-        newest = mark
-        pages = self._first_people() if mark is None else self._changed_people(mark - OVERLAP)
-        for rows in pages:
-            taken = intake.store(rows, [], {}, lake=self._lake, engine=self._engine, now=now, landed_by="poll")
-            result.add(taken)
-            result.count_by_table["raw.fub__people"] = (
-                result.count_by_table.get("raw.fub__people", 0) + taken.count_landed
-            )
-            newest = (
-                max((at for row in rows if (at := _updated(row))), default=newest)
-                if newest is None
-                else max(newest, *(at for row in rows if (at := _updated(row))))
-            )
-        if newest is not None:
-            watermark.write(self._engine, "fub_people", newest, now=now)
+        newest = self._newest_person()
+        pages = self._everyone() if mark is None else self._changed_people(mark - OVERLAP, newest)
+        for rows in _batches(pages, PEOPLE_BATCH):
+            result.add(self._store(people=rows, now=now), tables.PEOPLE)
+        at = _updated(newest) if newest else None
+        if at is not None:
+            watermark.write(self._engine, "fub_people", at, now=now)
         return result
 
-    def _first_people(self) -> Iterator[list[Row]]:
-        # Default order is a keyset walk, id descending: right while rows change under it (sheet 3.1).
-        batch: list[Row] = []
-        for page in self._crm.pages("people", PEOPLE_QUERY):
-            batch += page
-            if len(batch) >= FIRST_SYNC_BATCH:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    def _newest_person(self) -> Row | None:
+        rows = next(self._crm.pages("people", {"sort": "-updated", "limit": 1, "includeTrash": "true"}), [])
+        return rows[0] if rows else None
 
-    def _changed_people(self, since: datetime) -> Iterator[list[Row]]:
-        if self._updated_after_works():
-            query = {**PEOPLE_QUERY, "updatedAfter": _iso(since), "sort": "-updated"}
-            for page in self._crm.pages("people", query):
-                # The filter is believed only as far as the rows confirm it: unknown filters are ignored silently.
-                if page and all((_updated(row) or since) < since for row in page):
-                    return
-                yield page
+    def _everyone(self) -> Iterator[list[Row]]:
+        # Default order is a keyset walk, id descending: right while rows change under it (sheet 3.1).
+        return self._crm.pages("people", PEOPLE_QUERY)
+
+    def _changed_people(self, since: datetime, newest: Row | None) -> Iterator[list[Row]]:
+        if newest is None or not self._updated_after_works(newest):
+            yield from self._walk(since)
             return
-        yield from self._walk(since)
+        # No sort: the default order is keyset-paged, so a bulk change of 50,000 people meets no offset wall.
+        for page in self._crm.pages("people", {**PEOPLE_QUERY, "updatedAfter": _iso(since)}):
+            if any((_updated(row) or since) < since - timedelta(seconds=1) for row in page):
+                # Unknown filters are ignored without an error: the rows, not the status, say whether this one works.
+                yield from self._walk(since)
+                return
+            yield page
 
     def _walk(self, since: datetime) -> Iterator[list[Row]]:
         """Newest change first until a page lies wholly before ``since``; beyond the offset wall, everyone."""
@@ -116,107 +135,188 @@ class Sync:
                 fresh = [row for row in page if (_updated(row) or since) >= since]
                 if fresh:
                     yield fresh
-                if len(fresh) < len(page) or not page:
+                if not fresh:
                     return
         except Rejected as error:
             if error.code != "400":
                 raise
-            yield from self._first_people()
+            yield from self._everyone()
 
-    def _updated_after_works(self) -> bool:
+    def _updated_after_works(self, newest: Row) -> bool:
         """Whether the newest person is found again by its own time minus a second (sheet section 3.3)."""
-        newest = next(self._crm.pages("people", {"sort": "-updated", "limit": 1, "includeTrash": "true"}), [])
-        at = _updated(newest[0]) if newest else None
+        at = _updated(newest)
         if at is None:
             return False
-        query = {
-            "updatedAfter": _iso(at - timedelta(seconds=1)),
-            "limit": 10,
-            "includeTrash": "true",
-            "sort": "-updated",
-        }
+        query = {"updatedAfter": _iso(at - timedelta(seconds=1)), "includeTrash": "true", "sort": "-updated"}
         found = next(self._crm.pages("people", query), [])
-        return any(int(row["id"]) == int(newest[0]["id"]) for row in found)
+        return any(read_id(row) == read_id(newest) for row in found)
 
-    def events(self, *, now: datetime) -> Pass:
-        """Events newer than the last one read (the list is keyset-paged by id, newest first), and their people."""
-        last_id = watermark.read_int(self._engine, "fub_events")
-        result = Pass(is_first=last_id is None)
-        rows: list[Row] = []
-        for page in self._crm.pages("events"):
-            fresh = [row for row in page if last_id is None or int(row["id"]) > last_id - 50]
-            rows += fresh
-            if len(fresh) < len(page):
-                break
-        people = sorted({int(row["personId"]) for row in rows if row.get("personId")})
-        known = self._known_ids(people) if result.is_first else set[int]()
-        people_rows = self._crm.people([person_id for person_id in people if person_id not in known])
-        taken = intake.store(people_rows, rows, {}, lake=self._lake, engine=self._engine, now=now, landed_by="poll")
-        result.add(taken)
-        result.count_by_table["raw.fub__events"] = taken.count_landed
-        if rows:
-            watermark.write_int(self._engine, "fub_events", max(int(row["id"]) for row in rows), now=now)
+    # events, notes, calls, tasks, appointments
+
+    def activity(self, table: RawTable, *, now: datetime) -> Pass:
+        """New records of a collection without change times, newest id first; then a slice of its history.
+
+        The newest id at the start of the pass becomes the mark once everything above the last one is stored. What lies
+        below the first mark is history: read downwards in slices, the place kept, so that a stop costs nothing.
+        """
+        source = f"fub_{table.collection}"
+        high = watermark.read_int(self._engine, source)
+        result = Pass(is_first=high is None)
+        newest: int | None = None
+        floor = 0 if high is None else max(0, high - OVERLAP_IDS)
+        if high is None:
+            page = next(self._crm.pages(table.collection), [])
+            newest = max((i for row in page if (i := read_id(row)) is not None), default=None)
+            if newest is None:
+                self._keep(table, page, result, now=now)
+                return result
+            watermark.write_int(self._engine, f"{source}_history", newest + 1, now=now)
+        else:
+            for rows in _batches(self._above(table, floor), ACTIVITY_BATCH):
+                top = max((i for row in rows if (i := read_id(row)) is not None), default=high)
+                newest = max(newest or high, top)
+                self._keep(table, rows, result, now=now)
+        if newest is not None:
+            watermark.write_int(self._engine, source, newest, now=now)
+        result.is_history_complete = self._history(table, source, result, now=now)
         return result
 
-    def _known_ids(self, ids: list[int]) -> set[int]:
+    def _above(self, table: RawTable, floor: int) -> Iterator[list[Row]]:
+        for page in self._crm.pages(table.collection):
+            fresh = [row for row in page if (read_id(row) or floor + 1) > floor]
+            yield fresh
+            if len(fresh) < len(page):
+                return
+
+    def _history(self, table: RawTable, source: str, result: Pass, *, now: datetime) -> bool:
+        """Read on downwards for a while; True when everything there was before the first pass is stored."""
+        low = watermark.read_int(self._engine, f"{source}_history")
+        if low is None or low == 0:
+            return True
+        until = self._monotonic() + HISTORY_SECONDS
+        pages = self._crm.pages(table.collection, {"idLessThan": low})
+        for rows in _batches(self._below(pages, low), ACTIVITY_BATCH):
+            self._keep(table, rows, result, now=now, is_history=True)
+            low = min((i for row in rows if (i := read_id(row)) is not None), default=low)
+            watermark.put_int(self._engine, f"{source}_history", low, now=now)
+            if self._monotonic() >= until:
+                return False
+        watermark.put_int(self._engine, f"{source}_history", 0, now=now)
+        return True
+
+    @staticmethod
+    def _below(pages: Iterator[list[Row]], low: int) -> Iterator[list[Row]]:
+        # Where `idLessThan` is ignored, the pages above are walked again and dropped here.
+        return ([row for row in page if (read_id(row) or 0) < low] for page in pages)
+
+    def _keep(self, table: RawTable, rows: list[Row], result: Pass, *, now: datetime, is_history: bool = False) -> None:
+        if table is tables.EVENTS:
+            # The people of old events are read by the people pass; new ones may be newer than it.
+            ids = set[int]() if is_history else {int(row["personId"]) for row in rows if _is_id(row.get("personId"))}
+            people = self._crm.people(sorted(ids - self._fresh_ids(ids, now)))
+            result.add(self._store(people=people, events=rows, now=now), table)
+        elif table.collection in intake.ACTIVITIES:
+            result.add(self._store(activities={table.collection: rows}, now=now), table)
+        else:
+            self._land(table, rows, result, now=now)
+
+    def _fresh_ids(self, ids: set[int], now: datetime) -> set[int]:
+        """Of these, the people read within the overlap: the people pass a moment ago, or a webhook."""
         from sqlalchemy import select
 
         from leadpipe.store.tables import people
 
+        if not ids:
+            return set()
         with self._engine.connect() as connection:
-            return set(connection.execute(select(people.c.person_id).where(people.c.person_id.in_(ids))).scalars())
-
-    def activity(self, table: RawTable, *, now: datetime) -> Pass:
-        """Notes, calls, tasks or appointments, newest id first down to the last one read, with a margin for edits."""
-        source = f"fub_{table.collection}"
-        last_id = watermark.read_int(self._engine, source)
-        result = Pass(is_first=last_id is None)
-        rows: list[Row] = []
-        for page in self._crm.pages(table.collection):
-            fresh = [row for row in page if last_id is None or int(row["id"]) > last_id - 50]
-            rows += fresh
-            if len(fresh) < len(page):
-                break
-        if table.collection in intake.ACTIVITIES:
-            taken = intake.store(
-                [], [], {table.collection: rows}, lake=self._lake, engine=self._engine, now=now, landed_by="poll"
+            wanted = select(people.c.person_id).where(
+                people.c.person_id.in_(ids), people.c.refreshed_at > now - OVERLAP, people.c.deleted_at.is_(None)
             )
-            result.add(taken)
-            result.count_by_table[table.name] = taken.count_landed
-        else:
-            self._land(table, rows, result, now=now)
-        if rows:
-            watermark.write_int(self._engine, source, max(int(row["id"]) for row in rows), now=now)
-        return result
+            return set(connection.execute(wanted).scalars())
+
+    # what has no order of its own
 
     def texts(self, person_ids: list[int], *, now: datetime) -> Pass:
         """Texts of the given people (the API lists texts by person only): those with an open conversation."""
         result = Pass()
-        rows = [
-            row
-            for person_id in person_ids
-            for page in self._crm.pages("textMessages", {"personId": person_id})
-            for row in page
-        ]
-        taken = intake.store(
-            [], [], {"textMessages": rows}, lake=self._lake, engine=self._engine, now=now, landed_by="poll"
-        )
-        result.add(taken)
-        result.count_by_table["raw.fub__text_messages"] = taken.count_landed
+        for person_id in person_ids:
+            rows = [row for page in self._crm.pages("textMessages", {"personId": person_id}) for row in page]
+            result.add(self._store(activities={"textMessages": rows}, now=now), tables.TEXT_MESSAGES)
         return result
 
-    def small(self, table: RawTable, *, now: datetime) -> Pass:
-        """A whole small collection (users, stages, pipelines) or one without change times (deals)."""
+    def again(self, person_ids: list[int], *, now: datetime) -> Pass:
+        """These people read again: an email or a call moves their fields, not their ``updated``."""
+        result = Pass()
+        if person_ids:
+            result.add(self._store(people=self._crm.people(person_ids), now=now), tables.PEOPLE)
+        return result
+
+    def whole(self, table: RawTable, *, now: datetime) -> Pass:
+        """A whole collection: a small one (users, stages, pipelines), or one whose changes show nowhere (deals)."""
         result = Pass()
         query = {"includeDeleted": 1, "includeArchived": 1} if table is tables.DEALS else {}
-        self._land(table, [row for page in self._crm.pages(table.collection, query) for row in page], result, now=now)
+        for rows in _batches(self._crm.pages(table.collection, query), ACTIVITY_BATCH):
+            self._land(table, rows, result, now=now)
         return result
+
+    def unsubscribes(self, *, now: datetime) -> int:
+        """Opt-outs that the CRM's own marketing mail met, since the last pass; returns how many were new to us."""
+        count = 0
+        for kind in optouts.KINDS:
+            source = f"fub_emEvents_{kind}"
+            high = watermark.read_int(self._engine, source) or 0
+            newest = high
+            for page in self._crm.pages("emEvents", {"type": kind}):
+                fresh = [row for row in page if (read_id(row) or 0) > high - OVERLAP_IDS]
+                count += optouts.store_em_events(self._engine, fresh, now=now)
+                newest = max([newest, *(read_id(row) or 0 for row in fresh)])
+                if len(fresh) < len(page):
+                    break
+            if newest > high:
+                watermark.write_int(self._engine, source, newest, now=now)
+        return count
+
+    # storing
+
+    def _store(
+        self,
+        *,
+        now: datetime,
+        people: list[Row] | None = None,
+        events: list[Row] | None = None,
+        activities: dict[str, list[Row]] | None = None,
+    ) -> Intake:
+        return intake.store(
+            people or [],
+            events or [],
+            activities or {},
+            lake=self._lake,
+            engine=self._engine,
+            now=now,
+            landed_by="poll",
+            settings=self._settings,
+        )
 
     def _land(self, table: RawTable, rows: list[Row], result: Pass, *, now: datetime) -> None:
         report = landing.land(self._lake, table, rows, landed_by="poll", now=now)
-        result.count_by_table[table.name] = report.count_written
+        result.count_landed(table, report.count_written)
         with self._engine.begin() as connection:
             result.count_set_aside += quarantine.store(connection, report.set_aside, now=now)
+
+
+def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for page in pages:
+        batch += page
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _is_id(value: object) -> bool:
+    return str(value).isdigit() and int(str(value)) > 0
 
 
 def _updated(row: Row) -> datetime | None:

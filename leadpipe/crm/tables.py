@@ -22,6 +22,7 @@ import pyarrow as pa
 from leadpipe.errors import BadRecord
 
 Row = dict[str, Any]
+MAX_INT = 2**63 - 1
 _AT = pa.timestamp("us", tz="UTC")
 _LANDED = [
     ("payload", pa.string()),
@@ -50,8 +51,8 @@ class RawTable:
         """
         try:
             typed = self.typed(payload)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadRecord(f"{self.name}: {type(error).__name__} in {error.args[0] if error.args else '?'}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise BadRecord(f"{self.name}: {type(error).__name__} in {self._culprit(payload)}") from None
         text = canonical(payload)
         return {
             **typed,
@@ -61,6 +62,18 @@ class RawTable:
             "landed_by": landed_by,
             "landed_at": landed_at,
         }
+
+    def _culprit(self, payload: Row) -> str:
+        """The field without which the record would be readable; its value never shows in a message."""
+        if read_id(payload) is None:
+            return "id"
+        for name in payload:
+            try:
+                self.typed({key: value for key, value in payload.items() if key != name})
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                continue
+            return name
+        return "several fields"
 
 
 def canonical(payload: Mapping[str, Any]) -> str:
@@ -74,29 +87,46 @@ def read_time(value: object) -> datetime | None:
     Raises:
         ValueError: the text is no time.
     """
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
     at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
+def read_id(row: Row) -> int | None:
+    """A record's id; None when it has none that could be one."""
+    value = row.get("id")
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    return number if 0 < number <= MAX_INT else None
+
+
 def _text(value: object) -> str | None:
-    return None if value in {None, ""} else str(value)
+    return None if value is None or value == "" else str(value)
 
 
 def _int(value: object) -> int | None:
-    return None if value in {None, ""} else int(float(str(value)))
+    if value is None or value == "":
+        return None
+    number = int(float(str(value))) if not isinstance(value, int) else int(value)
+    if abs(number) > MAX_INT:
+        raise ValueError("a number beyond 64 bits")
+    return number
 
 
 def _float(value: object) -> float | None:
-    return None if value in {None, ""} else float(str(value))
+    return None if value is None or value == "" else float(str(value))
 
 
-def _id(payload: Row, key: str = "id") -> int:
-    value = payload.get(key)
-    if value is None or isinstance(value, bool):
-        raise KeyError(key)
-    return int(value)
+def _id(payload: Row) -> int:
+    number = read_id(payload)
+    if number is None:
+        raise KeyError("id")
+    return number
 
 
 def _person(p: Row) -> Row:
@@ -299,7 +329,7 @@ _FLOATS = ("price_usd", "property_price_usd", "commission_usd")
 
 def _kinds(typed: Callable[[Row], Row]) -> Row:
     """Column types by the grammar of names (``_at``, ``is_``, ``_usd``), read off an empty record."""
-    names = typed({"id": 0})
+    names = typed({"id": 1})
     return {name: _kind(name) for name in names}
 
 

@@ -1,6 +1,6 @@
 """How far each source has been read, kept in the ledger.
 
-What lives here: reading and moving a mark. What does not: choosing it; a mark only ever moves forward.
+What lives here: reading and moving a mark. What does not: choosing it. A mark of new records only ever moves forward.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def write_int(engine: Engine, source: str, last_id: int, *, now: datetime) -> No
     before = read_int(engine, source)
     if before is None or last_id > before:
         _write(engine, source, {"id": last_id}, now)
+
+
+def put_int(engine: Engine, source: str, value: int, *, now: datetime) -> None:
+    """Set an id mark whichever way it moves: a place in a history that is read downwards."""
+    _write(engine, source, {"id": value}, now)
 
 
 def _value(engine: Engine, source: str) -> dict[str, Any] | None:

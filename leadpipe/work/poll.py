@@ -1,0 +1,271 @@
+"""The polling pass and the nightly sweep: what webhooks may have missed, and whether they still come.
+
+What lives here: the order of a pass, and that one failing source stops no other. What does not: reading a source
+(``crm.sync``, ``crm.sweep``, ``gateway.catch_up``), answering a lead (``work.first_touch``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from leadpipe.crm import action_plans, tables, watermark, webhooks
+from leadpipe.crm import sweep as id_sweep
+from leadpipe.crm.intake import Intake
+from leadpipe.crm.sweep import Swept
+from leadpipe.crm.sync import ACTIVITY, SMALL, Pass, Sync
+from leadpipe.errors import ConfigurationError, LeadpipeError
+from leadpipe.messaging.alerts import raise_alert
+
+if TYPE_CHECKING:
+    from leadpipe.messaging.channels.base import Channel
+    from leadpipe.runtime import Runtime
+
+# A source that failed for so long is a person's business; before that it may be a restart at the other end.
+TELL_AFTER = timedelta(minutes=15)
+ANSWER_BATCH = 200
+# What was stored a moment ago is being answered by the run that stored it.
+STILL_WITH_ITS_RUN = timedelta(minutes=2)
+MAX_CONVERSATIONS = 500
+# Lists that cost a request a page and change slowly are asked for every few minutes.
+SLOW = timedelta(minutes=5)
+HOURLY = timedelta(hours=1)
+
+
+@dataclass(kw_only=True)
+class Polled:
+    """What a pass did; counts only, and one line per source that failed."""
+
+    is_first: bool = False
+    count_people: int = 0
+    count_new: int = 0
+    count_answered: int = 0
+    count_by_table: dict[str, int] = field(default_factory=dict[str, int])
+    count_set_aside: int = 0
+    count_unsubscribes: int = 0
+    count_recovered: int = 0
+    count_action_plans_running: int | None = None
+    hooks_wrong: tuple[str, ...] = ()
+    is_history_complete: bool = True
+    failures: list[str] = field(default_factory=list[str])
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Counts for Dagster; never contact details."""
+        found: dict[str, Any] = {
+            "is_first_sync": self.is_first,
+            "people_read": self.count_people,
+            "people_new": self.count_new,
+            "people_answered": self.count_answered,
+            "quarantined": self.count_set_aside,
+            "unsubscribes": self.count_unsubscribes,
+            "reports_recovered": self.count_recovered,
+            "webhooks_wrong": len(self.hooks_wrong),
+            "history_complete": self.is_history_complete,
+            "failures": len(self.failures),
+            **{f"landed/{name}": count for name, count in self.count_by_table.items()},
+        }
+        if self.count_action_plans_running is not None:
+            found["action_plans_running"] = self.count_action_plans_running
+        return found
+
+
+def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Polled:
+    """Read what changed at the CRM and at the senders since the last pass, and answer whom no webhook told of.
+
+    People found by the first pass are never welcomed. A source that fails leaves its watermark where it was, so the
+    next pass reads the same again; a refused key, or a source failing for a quarter of an hour, is told to a person.
+    """
+    from leadpipe.outreach.golive import record_go_live
+
+    report = Polled()
+    now = runtime.clock.now()
+    with runtime.engine.begin() as connection:
+        record_go_live(connection, now)
+    _Pass(runtime, report, channels, now).run()
+    return report
+
+
+class _Pass:
+    """One pass over every source, in the order that serves a waiting lead first."""
+
+    def __init__(self, runtime: Runtime, report: Polled, channels: dict[str, Channel] | None, now: datetime) -> None:
+        self._runtime, self._report, self._channels, self._now = runtime, report, channels, now
+        self._sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+        self._people: set[int] = set()
+        self._human: set[int] = set()
+
+    def run(self) -> None:
+        """Read, then answer, then look after the rest."""
+        from leadpipe.gateway import catch_up
+
+        self._step("people", self._read_people)
+        for table in ACTIVITY:
+            self._step(table.collection, lambda table=table: self._read_activity(table))
+        self._step("conversations", self._read_conversations)
+        self._step("answers", self._answer)
+        for table in SMALL:
+            self._step(table.collection, lambda table=table: self._count(self._sync.whole(table, now=self._now)))
+        self._step("unsubscribes", self._read_unsubscribes)
+        self._step("webhooks", self._check_webhooks, every=SLOW)
+        self._step("action_plans", self._count_action_plans, every=HOURLY)
+        self._step("twilio", lambda: self._recover(catch_up.twilio_inbound))
+        self._step("ses", lambda: self._recover(catch_up.ses_suppressions), every=SLOW)
+        self._step("sns", lambda: self._recover(catch_up.sns_optouts), every=SLOW)
+        self._step("reports", lambda: self._recover(catch_up.failed_reports))
+
+    def _step(self, name: str, read: Callable[[], None], *, every: timedelta = timedelta(0)) -> None:
+        source, now = f"poll:{name}", self._now
+        last = watermark.read(self._runtime.engine, source)
+        if last is not None and every and now - last < every:
+            return
+        try:
+            read()
+        except LeadpipeError as error:
+            self._report.failures.append(f"{name}: {error}")
+            self._tell(name, error, last)
+            return
+        watermark.write(self._runtime.engine, source, now, now=now)
+
+    def _tell(self, name: str, error: LeadpipeError, last: datetime | None) -> None:
+        is_refused = isinstance(error, ConfigurationError)
+        if not is_refused and (last is None or self._now - last < TELL_AFTER):
+            return
+        with self._runtime.engine.begin() as connection:
+            raise_alert(
+                connection,
+                kind="poll_failed",
+                dedupe_key=f"poll_failed:{'refused' if is_refused else name}:{self._now:%Y-%m-%d}",
+                title=f"{name} cannot be read",
+                body=f"{error}. Nothing is lost: it is read again from where it stopped. `leadpipe doctor` names "
+                f"what is wrong.",
+                now=self._now,
+            )
+
+    def _count(self, read: Pass) -> None:
+        report = self._report
+        for name, count in read.count_by_table.items():
+            report.count_by_table[name] = report.count_by_table.get(name, 0) + count
+        report.count_set_aside += read.count_set_aside
+        report.is_history_complete = report.is_history_complete and read.is_history_complete
+
+    def _read_people(self) -> None:
+        read = self._sync.people(now=self._now)
+        self._count(read)
+        self._report.is_first = read.is_first
+        self._report.count_people += len(read.person_ids)
+        self._report.count_new += len(read.new_ids)
+        if not read.is_first:
+            self._people |= set(read.new_ids)
+        self._human |= set(read.human_ids)
+
+    def _read_activity(self, table: tables.RawTable) -> None:
+        read = self._sync.activity(table, now=self._now)
+        self._count(read)
+        if not read.is_first:
+            self._people |= {inquiry.person_id for inquiry in read.inquiries}
+        self._human |= set(read.human_ids)
+
+    def _read_conversations(self) -> None:
+        """The texts and the own fields of people we talk with: neither moves ``updated`` (FUB sheet 3.3)."""
+        with self._runtime.engine.connect() as connection:
+            ids = connection.execute(
+                text(
+                    "select person_id from ledger.conversations where state in ('open', 'handed_off') "
+                    "order by changed_at desc limit :most"
+                ),
+                {"most": MAX_CONVERSATIONS},
+            ).scalars()
+            people = list(ids)
+        for read in (self._sync.again(people, now=self._now), self._sync.texts(people, now=self._now)):
+            self._count(read)
+            self._human |= set(read.human_ids)
+
+    def _answer(self) -> None:
+        """First touch for those nobody told of, and for those whose run died between storing and answering."""
+        from leadpipe.work.first_touch import FirstTouch, answer
+
+        people = sorted(self._people | self._unanswered())
+        human = sorted(self._human)
+        channels = self._channels if self._channels is not None else self._runtime.channels
+        for start in range(0, max(len(people), 1 if human else 0), ANSWER_BATCH):
+            taken = Intake(
+                person_ids=tuple(people[start : start + ANSWER_BATCH]),
+                new_ids=(),
+                human_ids=tuple(human) if start == 0 else (),
+            )
+            answer(self._runtime, taken, channels, FirstTouch())
+        self._report.count_answered = len(people)
+
+    def _unanswered(self) -> set[int]:
+        with self._runtime.engine.connect() as connection:
+            found = connection.execute(
+                _UNANSWERED, {"since": self._now - timedelta(hours=24), "stored_before": self._now - STILL_WITH_ITS_RUN}
+            ).scalars()
+            return set(found)
+
+    def _read_unsubscribes(self) -> None:
+        self._report.count_unsubscribes += self._sync.unsubscribes(now=self._now)
+
+    def _recover(self, ask: Callable[[Runtime], int]) -> None:
+        self._report.count_recovered += ask(self._runtime)
+
+    def _check_webhooks(self) -> None:
+        wrong = tuple(hook for hook in webhooks.status(self._runtime.crm, self._runtime.settings) if not hook.is_right)
+        self._report.hooks_wrong = tuple(f"{hook.event}: {hook.state}" for hook in wrong)
+        if wrong:
+            self._tell_webhooks(wrong)
+
+    def _tell_webhooks(self, wrong: Iterable[webhooks.Hook]) -> None:
+        named = ", ".join(f"{hook.event} is {hook.state}" for hook in wrong)
+        with self._runtime.engine.begin() as connection:
+            raise_alert(
+                connection,
+                kind="webhook_missing",
+                dedupe_key=f"webhook_missing:{named[:200]}:{self._now:%Y-%m-%d}",
+                title="Follow Up Boss does not call us for every event",
+                body=f"{named}. Leads are still found by polling, later. Put it right: `leadpipe webhooks install`.",
+                now=self._now,
+            )
+
+    def _count_action_plans(self) -> None:
+        self._report.count_action_plans_running = action_plans.report_running(
+            self._runtime.crm, self._runtime.engine, now=self._now
+        )
+
+
+# Inquiries and new people that no run stated anything about; what is fresh is still with the run that stored it.
+_UNANSWERED = text(
+    """
+    with live as (select (value ->> 'at')::timestamptz as at from ledger.controls where key = 'go_live')
+    select person_id from ledger.inquiries, live
+    where answered_at is null and occurred_at > :since and occurred_at >= live.at and first_seen_at < :stored_before
+    union
+    select person_id from ledger.people, live
+    where outcome is null and crm_created_at > :since and crm_created_at >= live.at and deleted_at is null
+      and first_seen_at < :stored_before
+    """
+)
+
+
+def sweep(runtime: Runtime) -> Swept:
+    """The nightly pass over every id: deletes, Trash, merges, and records whose later changes show nowhere else.
+
+    Before the first sync there is nothing to compare with, and it does nothing.
+
+    Raises:
+        TransientError: the CRM does not answer; run it again.
+    """
+    now = runtime.clock.now()
+    if watermark.read(runtime.engine, "fub_people") is None:
+        return Swept()
+    swept = id_sweep.sweep(
+        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings
+    )
+    sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+    for table in (tables.TASKS, tables.APPOINTMENTS):
+        sync.whole(table, now=now)
+    return swept
