@@ -85,7 +85,12 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
     try:
         wanted = intake.read_notices(notices)
         taken = intake.take_in(
-            wanted, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=runtime.clock.now()
+            wanted,
+            crm=runtime.crm,
+            lake=runtime.lake,
+            engine=runtime.engine,
+            now=runtime.clock.now(),
+            settings=runtime.settings,
         )
         report.count_set_aside += taken.count_set_aside
         answer(runtime, taken, channels, report)
