@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DAY_SECONDS = 24 * 3600
+# A line for every sensor tick that found nothing would be most of the log.
+QUIETLY = ("--log-level", "warning")
 CODE_SERVER, WEBSERVER, DAEMON, GATEWAY, SANDBOX = (
     "code-server", "dagster-webserver", "dagster-daemon", "gateway", "sandbox",
 )  # fmt: skip
@@ -69,7 +71,7 @@ def dagster_services(
     return [
         Service(
             name=CODE_SERVER,
-            command=(str(own_bin / "dagster"), "api", "grpc", *loads),
+            command=(str(own_bin / "dagster"), "api", "grpc", *loads, *QUIETLY),
             environment=environment,
             cwd=home,
             is_ready=listens(code_port),
@@ -83,7 +85,7 @@ def dagster_services(
         ),
         Service(
             name=DAEMON,
-            command=(str(own_bin / "dagster-daemon"), "run", "-w", str(workspace)),
+            command=(str(own_bin / "dagster-daemon"), "run", "-w", str(workspace), *QUIETLY),
             environment=environment,
             cwd=home,
             restart_every_seconds=DAY_SECONDS,

@@ -59,7 +59,6 @@ class System:
         from leadpipe.cli.dagster_home import dagster_variables
 
         variables = services.setting_variables(self.settings)
-        variables |= {"LEADPIPE_HOME": str(self.home)}
         variables |= dagster_variables(self.home, self.database_url)
         return services.child_environment(variables, without=self.without)
 
