@@ -17,13 +17,17 @@ from resources.runtime import LeadpipeResource
 POOL = "marts"
 
 
-def build_dbt_assets(manifest_path: Path = MANIFEST) -> dg.AssetsDefinition:
-    """Every model of the project as one step that can run a part of itself.
+def read_specs(manifest_path: Path = MANIFEST) -> DbtSpecs:
+    """The project's specs.
 
     Raises:
         ConfigurationError: there is no manifest; the message names the make target.
     """
-    specs = DbtSpecs(load_manifest(manifest_path))
+    return DbtSpecs(load_manifest(manifest_path))
+
+
+def build_dbt_assets(specs: DbtSpecs) -> dg.AssetsDefinition:
+    """Every model of the project as one step that can run a part of itself."""
 
     @dg.multi_asset(
         name="dbt_models",

@@ -8,11 +8,29 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import ledger_mirror, market, outreach, raw_fub, scoring
-from assets.dbt import build_dbt_assets
+from assets import ledger_mirror, maintenance, market, outreach, raw_fub, scoring, spend
+from assets.dbt import build_dbt_assets, read_specs
 from leadpipe.settings import Settings, load_settings
 from resources.runtime import LeadpipeResource
-from sensors import first_touch, lake, polling, replies, sending
+from sensors import (
+    crm,
+    failures,
+    first_touch,
+    housekeeping,
+    lake,
+    polling,
+    reactivation,
+    replies,
+    sending,
+)
+from sensors import market as market_sensors
+from sensors import scoring as scoring_sensors
+
+ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend)
+WATCHERS = (
+    crm, failures, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
+    scoring_sensors,
+)  # fmt: skip
 
 
 def build_defs(settings: Settings | None = None, *, leadpipe: LeadpipeResource | None = None) -> dg.Definitions:
@@ -22,21 +40,21 @@ def build_defs(settings: Settings | None = None, *, leadpipe: LeadpipeResource |
         ConfigurationError: a setting is wrong, or dbt's manifest was never made; the message names it.
     """
     settings = settings or load_settings(env_file=None)
-    modules = [market, scoring, outreach, ledger_mirror]
+    specs = read_specs()
+    marts = [spec.key for spec in specs.assets.values() if spec.group_name == "marts"]
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(modules), *raw_fub.raw_fub, build_dbt_assets()],
-        asset_checks=dg.load_asset_checks_from_modules(modules),
-        jobs=[
-            first_touch.first_touch,
-            replies.read_replies,
-            sending.send_due,
-            polling.poll_job,
-            polling.sweep_job,
-            lake.mirror_ledger,
-            lake.refresh_marts,
+        assets=[
+            *dg.load_assets_from_modules(ASSETS),
+            *raw_fub.raw_fub,
+            build_dbt_assets(specs),
+            maintenance.build_published_marts(marts),
         ],
-        schedules=[*polling.schedules(settings), *lake.schedules(settings)],
-        sensors=[first_touch.new_leads, replies.unread_replies, sending.due_messages, lake.ledger_moves],
+        asset_checks=dg.load_asset_checks_from_modules(ASSETS),
+        jobs=[job for module in WATCHERS for job in getattr(module, "JOBS", ())],
+        schedules=[
+            schedule for module in WATCHERS if hasattr(module, "schedules") for schedule in module.schedules(settings)
+        ],
+        sensors=[sensor for module in WATCHERS for sensor in getattr(module, "SENSORS", ())],
         resources={"leadpipe": leadpipe or LeadpipeResource()},
         executor=dg.in_process_executor,
     )

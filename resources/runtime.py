@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cache
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from leadpipe.runtime import Runtime, open_runtime
 
@@ -21,16 +20,22 @@ def _from_environment() -> Runtime:
 class LeadpipeResource(dg.ConfigurableResource[None]):
     """Ledger, lake, clock, clients. Loads without secrets; the environment is read when a run first asks."""
 
-    _given: Runtime | None = PrivateAttr(default=None)
-
     @classmethod
     def of(cls, runtime: Runtime) -> LeadpipeResource:
-        """A resource around a runtime that exists already, for tests."""
-        resource = cls()
-        resource._given = runtime
-        return resource
+        """A resource around a runtime that exists already, for tests.
+
+        A class of its own, because Dagster makes the resource anew for every run and keeps nothing but its fields.
+        """
+        given = runtime
+
+        class Given(cls):
+            @property
+            def runtime(self) -> Runtime:
+                return given
+
+        return Given()
 
     @property
     def runtime(self) -> Runtime:
         """The parts of this process."""
-        return self._given or _from_environment()
+        return _from_environment()

@@ -34,3 +34,6 @@ def first_touch() -> None:
 new_leads = state_sensor(
     first_touch, name="new_leads", what="notice", question=waiting.count_new_leads, every_seconds=2
 )
+
+JOBS = [first_touch]
+SENSORS = [new_leads]

@@ -5,23 +5,38 @@ What lives here: the asset jobs and what starts them. What does not: the assets.
 
 import dagster as dg
 
+from assets.ledger_mirror import key
 from leadpipe.settings import Settings
-from sensors.slots import every_minutes, is_under_way, slot
+from sensors.slots import every_minutes, is_under_way, nightly, slot
 
 LEDGER = dg.AssetSelection.groups("raw_ledger")
 MARTS = dg.AssetSelection.groups("staging", "intermediate", "marts")
+# Comparing every row of ledger and lake takes longer than the half minute between two mirrors.
+PROOF = dg.AssetSelection.checks(dg.AssetCheckKey(key("messages"), "mirror_agrees_with_the_ledger"))
 
 mirror_ledger = dg.define_asset_job(
     "mirror_ledger",
-    selection=LEDGER - dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "ledger__messages"])),
+    selection=LEDGER - PROOF,
     tags=slot("mirror", priority=40, max_minutes=10),
     description="Append to the lake what the ledger committed.",
 )
 refresh_marts = dg.define_asset_job(
     "refresh_marts",
-    selection=LEDGER | MARTS,
+    selection=(LEDGER | MARTS) - PROOF,
     tags=slot("marts", priority=10, max_minutes=20),
     description="Mirror the ledger, then rebuild what analysts read.",
+)
+prove_mirror = dg.define_asset_job(
+    "prove_mirror",
+    selection=LEDGER | PROOF,
+    tags=slot("mirror", priority=40, max_minutes=30),
+    description="Mirror the ledger, then compare every table with it.",
+)
+publish_marts = dg.define_asset_job(
+    "publish_marts",
+    selection=dg.AssetSelection.assets(["published", "marts"]),
+    tags=slot("publishing", max_minutes=30),
+    description="Write marts.duckdb, one file that any DuckDB tool opens.",
 )
 
 
@@ -33,6 +48,15 @@ def ledger_moves(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     return dg.RunRequest()
 
 
+JOBS = [mirror_ledger, refresh_marts, prove_mirror, publish_marts]
+SENSORS = [ledger_moves]
+
+
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """The marts, every few minutes by a setting."""
-    return [every_minutes(refresh_marts, settings.marts_every_minutes)]
+    """The marts every few minutes by a setting, their file every hour, the mirror's proof every night."""
+    zone = settings.team_timezone
+    return [
+        every_minutes(refresh_marts, settings.marts_every_minutes),
+        nightly(publish_marts, at="20 * * * *", timezone=zone, name="hourly_marts_file"),
+        nightly(prove_mirror, at="30 4 * * *", timezone=zone),
+    ]

@@ -16,10 +16,9 @@ RAW = [".".join(spec.key.path) for spec in raw_fub]
 @dg.op
 def poll_crm(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
     """Read what changed since the last pass; reports the raw tables."""
-    from leadpipe.work.poll import poll
-
     from leadpipe.crm import watermark
     from leadpipe.store.row_counts import row_counts
+    from leadpipe.work.poll import poll
 
     runtime = leadpipe.runtime
     done = poll(runtime)
@@ -49,6 +48,9 @@ def poll_job() -> None:
 def sweep_job() -> None:
     """Find what polling cannot see: deletions, merges, people who became invisible."""
     sweep_crm()
+
+
+JOBS = [poll_job, sweep_job]
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

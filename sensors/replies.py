@@ -32,3 +32,6 @@ def read_replies() -> None:
 unread_replies = state_sensor(
     read_replies, name="unread_replies", what="reply", question=waiting.count_replies, every_seconds=2
 )
+
+JOBS = [read_replies]
+SENSORS = [unread_replies]

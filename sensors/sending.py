@@ -29,3 +29,6 @@ def send_due() -> None:
 
 
 due_messages = state_sensor(send_due, name="due_messages", what="message", question=waiting.count_due, every_seconds=10)
+
+JOBS = [send_due]
+SENSORS = [due_messages]
