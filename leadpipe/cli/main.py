@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import demo, down, gateway, messages, model, policy, sandbox, send_worker, sending, sql, up
+from leadpipe.cli import demo, down, gateway, inbox, messages, model, policy, sandbox, send_worker, sending, sql, up, webhooks
 
 app = typer.Typer(
     name="leadpipe",
@@ -24,6 +24,8 @@ app.command("down")(down.down)
 app.add_typer(model.app, name="model")
 app.command("sql")(sql.sql)
 app.command("gateway", hidden=True)(gateway.gateway)
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(messages.app, name="messages")
 app.add_typer(policy.app, name="policy")

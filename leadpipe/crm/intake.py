@@ -61,6 +61,7 @@ class Intake:
     new_ids: tuple[int, ...]
     changed_ids: tuple[int, ...] = ()
     inquiries: tuple[Inquiry, ...] = ()
+    new_inquiry_ids: tuple[int, ...] = ()
     human_ids: tuple[int, ...] = ()
     count_landed: int = 0
     count_set_aside: int = 0
@@ -200,7 +201,7 @@ def store(
         acts += _read_all(rows, partial(read_human_action, name), f"fub_{name}", set_aside)
     stored = upsert_people(engine, people, now=now)
     set_aside += stored.set_aside
-    store_inquiries(engine, inquiries, now=now)
+    new_inquiry_ids = store_inquiries(engine, inquiries, now=now)
     human_ids = store_human_actions(engine, acts, now=now)
     optouts.store_lead_events(engine, event_rows, now=now)
     if settings is not None:
@@ -212,6 +213,7 @@ def store(
         new_ids=stored.new_ids,
         changed_ids=stored.changed_ids,
         inquiries=tuple(inquiries),
+        new_inquiry_ids=new_inquiry_ids,
         human_ids=human_ids,
         count_landed=landed,
         count_set_aside=count,

@@ -51,7 +51,7 @@ class Pass:
     is_first: bool = False
     person_ids: list[int] = field(default_factory=list[int])
     new_ids: list[int] = field(default_factory=list[int])
-    inquiries: list[Inquiry] = field(default_factory=list[Inquiry])
+    new_inquiries: list[Inquiry] = field(default_factory=list[Inquiry])
     human_ids: list[int] = field(default_factory=list[int])
     count_by_table: dict[str, int] = field(default_factory=dict[str, int])
     count_set_aside: int = 0
@@ -61,7 +61,8 @@ class Pass:
         """Count one stored batch."""
         self.person_ids += taken.person_ids
         self.new_ids += taken.new_ids
-        self.inquiries += taken.inquiries
+        fresh = set(taken.new_inquiry_ids)
+        self.new_inquiries += [inquiry for inquiry in taken.inquiries if inquiry.event_id in fresh]
         self.human_ids += taken.human_ids
         self.count_set_aside += taken.count_set_aside
         self.count_landed(table, taken.count_landed)

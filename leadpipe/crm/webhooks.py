@@ -7,7 +7,10 @@ them (``gateway.fub``). Only the account owner's key may manage webhooks, two pe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.settings import is_loopback
 
 if TYPE_CHECKING:
     from leadpipe.crm.client import FubClient
@@ -23,13 +26,21 @@ EVENTS = (
     "notesCreated",
     "callsCreated",
     "textMessagesCreated",
+    "emailsCreated",
     "emEventsUnsubscribed",
 )
 
 
+MAX_PER_EVENT = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """One event's webhook as the account has it; ``state`` is active, disabled, missing or foreign_url."""
+    """One event's webhook as the account has it.
+
+    ``state`` is ``active``, ``disabled``, ``stale`` (ours, with an older address), ``missing``, or ``crowded``
+    (missing, and other installations of the same system hold both places).
+    """
 
     event: str
     state: str
@@ -42,37 +53,66 @@ class Hook:
 
 
 def our_url(settings: Settings) -> str:
-    """The public address FUB calls; its last part is the secret token."""
-    return f"{settings.public_base_url.rstrip('/')}/fub/{settings.fub_webhook_token.get_secret_value()}"
+    """The public address FUB calls; its last part is the secret token.
+
+    Raises:
+        ConfigurationError: no token, or an address that FUB would refuse.
+    """
+    token = settings.fub_webhook_token.get_secret_value()
+    if not token:
+        raise ConfigurationError(
+            "LEADPIPE_FUB_WEBHOOK_TOKEN is empty; set it to something unguessable, e.g. `openssl rand -hex 24`"
+        )
+    base = settings.public_base_url.rstrip("/")
+    if not base.startswith("https://") and not is_loopback(settings.fub_base_url):
+        raise ConfigurationError(
+            "LEADPIPE_PUBLIC_BASE_URL must begin with https://; Follow Up Boss calls no other address"
+        )
+    return f"{base}/fub/{token}"
 
 
 def status(crm: FubClient, settings: Settings) -> list[Hook]:
     """One line per event we need.
 
     Raises:
-        ConfigurationError: this key may not see webhooks; use the account owner's.
+        ConfigurationError: this key may not see webhooks (use the account owner's), or our own address is not set.
     """
     url = our_url(settings)
     rows = [row for page in crm.pages("webhooks") for row in page]
-    hooks: list[Hook] = []
-    for event in EVENTS:
-        ours = [row for row in rows if row.get("event") == event and row.get("url") == url]
-        if ours:
-            row = next((row for row in ours if row.get("status") == "Active"), ours[0])
-            state = "active" if row.get("status") == "Active" else "disabled"
-            hooks.append(Hook(event=event, state=state, hook_id=int(row["id"])))
-        else:
-            hooks.append(Hook(event=event, state="missing"))
-    return hooks
+    return [_state(event, [row for row in rows if row.get("event") == event], url) for event in EVENTS]
+
+
+def _state(event: str, rows: list[dict[str, Any]], url: str) -> Hook:
+    ours = [row for row in rows if row.get("url") == url]
+    if ours:
+        row = next((row for row in ours if row.get("status") == "Active"), ours[0])
+        state = "active" if row.get("status") == "Active" else "disabled"
+        return Hook(event=event, state=state, hook_id=int(row["id"]))
+    older = [row for row in rows if str(row.get("url")).startswith(url.rpartition("/")[0] + "/")]
+    if older:
+        return Hook(event=event, state="stale", hook_id=int(older[0]["id"]))
+    return Hook(event=event, state="crowded" if len(rows) >= MAX_PER_EVENT else "missing")
 
 
 def install(crm: FubClient, settings: Settings) -> list[Hook]:
-    """Create what is missing and switch on what is disabled; running it twice changes nothing."""
-    for hook in status(crm, settings):
+    """Create what is missing, switch on what is disabled, renew old addresses; running it twice changes nothing.
+
+    Raises:
+        ConfigurationError: another installation holds both places of an event.
+    """
+    url = our_url(settings)
+    found = status(crm, settings)
+    crowded = [hook.event for hook in found if hook.state == "crowded"]
+    if crowded:
+        raise ConfigurationError(
+            f"Follow Up Boss allows {MAX_PER_EVENT} webhooks per event and system, and other addresses hold both for "
+            f"{', '.join(crowded)}; run `leadpipe webhooks remove` there, or register a system of its own"
+        )
+    for hook in found:
         if hook.state == "missing":
-            crm.post("webhooks", {"event": hook.event, "url": our_url(settings)})
-        elif hook.state == "disabled":
-            crm.put(f"webhooks/{hook.hook_id}", {"status": "Active"})
+            crm.post("webhooks", {"event": hook.event, "url": url})
+        elif hook.state in {"disabled", "stale"}:
+            crm.put(f"webhooks/{hook.hook_id}", {"event": hook.event, "url": url, "status": "Active"})
     return status(crm, settings)
 
 

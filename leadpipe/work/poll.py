@@ -166,7 +166,7 @@ class _Pass:
         read = self._sync.activity(table, now=self._now)
         self._count(read)
         if not read.is_first:
-            self._people |= {inquiry.person_id for inquiry in read.inquiries}
+            self._people |= {inquiry.person_id for inquiry in read.new_inquiries}
         self._human |= set(read.human_ids)
 
     def _read_conversations(self) -> None:
