@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import typer
 
-from leadpipe.cli import demo, down, gateway, inbox, messages, model, policy, sandbox, send_worker, sending, sql, up, webhooks
+from leadpipe.cli import (
+    demo,
+    down,
+    gateway,
+    inbox,
+    messages,
+    model,
+    policy,
+    sandbox,
+    send_worker,
+    sending,
+    sql,
+    up,
+    webhooks,
+)
 
 app = typer.Typer(
     name="leadpipe",
