@@ -9,7 +9,7 @@ At most one hand-off is open for a person; a new reason while one is open alerts
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
@@ -109,17 +109,22 @@ def tell_once(
     )
 
 
+_OPEN = text(
+    "select id, person_id, reason, assigned_user_id, last_alert_at, alerts from ledger.handoffs "
+    "where closed_at is null and alerts <= :most order by id"
+)
+_LOCKED = text(f"{_OPEN.text} for update skip locked")
+
+
+def count_due(connection: Connection, *, now: datetime) -> int:
+    """Open hand-offs whose next reminder is due."""
+    return len(_due(connection.execute(_OPEN, {"most": len(REPEAT_AFTER)}).all(), now))
+
+
 def repeat_due(engine: Engine, *, now: datetime) -> int:
     """Alert again for every open hand-off that nobody acted upon for its time; returns how many."""
     with engine.begin() as connection:
-        rows = connection.execute(
-            text(
-                "select id, person_id, reason, assigned_user_id, last_alert_at, alerts from ledger.handoffs "
-                "where closed_at is null and alerts <= :most order by id for update skip locked"
-            ),
-            {"most": len(REPEAT_AFTER)},
-        ).all()
-        due = [row for row in rows if row.last_alert_at + REPEAT_AFTER[row.alerts - 1] <= now]
+        due = _due(connection.execute(_LOCKED, {"most": len(REPEAT_AFTER)}).all(), now)
         for row in due:
             number = row.alerts + 1
             connection.execute(
@@ -129,6 +134,10 @@ def repeat_due(engine: Engine, *, now: datetime) -> int:
             agent = row.assigned_user_id
             _alert(connection, row.id, row.person_id, row.reason, agent, key=str(number), now=now, number=number)
     return len(due)
+
+
+def _due(rows: Sequence[Any], now: datetime) -> list[Any]:
+    return [row for row in rows if row.last_alert_at + REPEAT_AFTER[row.alerts - 1] <= now]
 
 
 def close(connection: Connection, person_ids: Sequence[int], *, by: str, now: datetime) -> int:

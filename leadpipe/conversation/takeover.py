@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -111,22 +111,30 @@ def resume(connection: Connection, person_id: int, *, by: str, now: datetime) ->
     return changed > 0
 
 
+_LATER = text(
+    "select p.person_id, p.automation_paused_at, (select q.value from ledger.qualifications q "
+    "where q.person_id = p.person_id and q.key = 'timeline_months' order by q.at desc, q.id desc limit 1) as months "
+    "from ledger.people p where p.automation_paused_reason = 'later' and p.automation_paused_at <= :since"
+)
+_LATER_LOCKED = text(f"{_LATER.text} order by p.person_id for no key update of p")
+
+
+def count_due(connection: Connection, *, now: datetime) -> int:
+    """Pauses of people who said "later" that are over."""
+    return len(_over(connection.execute(_LATER, {"since": now - _MONTH}).all(), now))
+
+
 def resume_due(engine: Engine, *, now: datetime) -> int:
     """End the pauses of people who said "later" once the time they named (or three months) has passed."""
     with engine.begin() as connection:
-        rows = connection.execute(
-            text(
-                "select p.person_id, p.automation_paused_at, (select q.value from ledger.qualifications q "
-                "where q.person_id = p.person_id and q.key = 'timeline_months' order by q.at desc, q.id desc limit 1) "
-                "as months from ledger.people p where p.automation_paused_reason = 'later' "
-                "and p.automation_paused_at <= :since order by p.person_id for no key update of p"
-            ),
-            {"since": now - _MONTH},
-        ).all()
-        due = [row.person_id for row in rows if row.automation_paused_at + later_for(row.months) <= now]
+        due = _over(connection.execute(_LATER_LOCKED, {"since": now - _MONTH}).all(), now)
         for person_id in due:
             resume(connection, person_id, by="later_is_over", now=now)
     return len(due)
+
+
+def _over(rows: Sequence[Any], now: datetime) -> list[int]:
+    return [row.person_id for row in rows if row.automation_paused_at + later_for(row.months) <= now]
 
 
 def later_for(months: str | None) -> timedelta:

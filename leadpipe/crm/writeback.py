@@ -10,14 +10,14 @@ in ``sending`` after a crash is looked up by it. Tags merge, fields and stages a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from leadpipe.errors import AmbiguousError, PermanentError, TransientError
+from leadpipe.errors import AmbiguousError, ConfigurationError, PermanentError, RateLimited, TransientError
 from leadpipe.store.tables import writebacks
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 LEASE = timedelta(minutes=3)
 MAX_ATTEMPTS = 6
+# Creates: their text carries the marker by which they are found again.
+MARKED = frozenset({"note", "task"})
 # Notes go at 10 per 10 s for every user of the account; a write-back run takes at most half of a minute's share.
 BATCH = 30
 
@@ -46,29 +48,39 @@ class WriteBack:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What one pass did, and how many still wait (a backlog is shown, and is not lost)."""
+    """What one pass did, and how many still wait (a backlog is shown, and is not lost).
+
+    ``stopped_by`` is ``configuration`` when the key is refused: then everything waits for a person.
+    """
 
     count_done: int
     count_failed: int
     count_retry: int
     count_waiting: int
+    stopped_by: str = ""
+
+    def as_metadata(self) -> dict[str, int | str]:
+        """Counts for Dagster."""
+        return {
+            "done": self.count_done,
+            "failed": self.count_failed,
+            "retry": self.count_retry,
+            "waiting": self.count_waiting,
+            "stopped_by": self.stopped_by,
+        }
 
 
 def journal(connection: Connection, items: Sequence[WriteBack], *, now: datetime) -> int:
-    """Store intended writes in the caller's transaction. Fields of a person replace an older unsent write of fields.
+    """Store intended writes in the caller's transaction.
+
+    Fields of a person take in older fields of that person that have not left: one write then brings both.
 
     Returns:
         How many are new.
     """
     if not items:
         return 0
-    newer = [item.person_id for item in items if item.kind == "fields"]
-    if newer:
-        connection.execute(
-            update(writebacks)
-            .where(writebacks.c.person_id.in_(newer), writebacks.c.kind == "fields", writebacks.c.state == "pending")
-            .values(state="superseded", done_at=now)
-        )
+    items = _with_unsent_fields(connection, items, now)
     rows = [
         {
             "person_id": item.person_id,
@@ -84,18 +96,56 @@ def journal(connection: Connection, items: Sequence[WriteBack], *, now: datetime
     return len(connection.execute(statement, rows).all())
 
 
+def _with_unsent_fields(connection: Connection, items: Sequence[WriteBack], now: datetime) -> list[WriteBack]:
+    people = [item.person_id for item in items if item.kind == "fields"]
+    if not people:
+        return list(items)
+    known = select(writebacks.c.marker).where(writebacks.c.marker.in_([item.marker for item in items]))
+    repeated = set(connection.execute(known).scalars())
+    older = connection.execute(
+        update(writebacks)
+        .where(
+            writebacks.c.person_id.in_(people),
+            writebacks.c.kind == "fields",
+            writebacks.c.state == "pending",
+            writebacks.c.marker.not_in(repeated),
+        )
+        .values(state="superseded", done_at=now)
+        .returning(writebacks.c.id, writebacks.c.person_id, writebacks.c.payload)
+    ).all()
+    unsent: dict[int, Row] = {}
+    for row in sorted(older, key=lambda row: row.id):
+        unsent[row.person_id] = {**unsent.get(row.person_id, {}), **row.payload}
+    return [
+        replace(item, payload={**unsent.get(item.person_id, {}), **item.payload}) if item.kind == "fields" else item
+        for item in items
+    ]
+
+
 def carry_out(*, engine: Engine, crm: FubClient, clock: Clock, worker: str, limit: int = BATCH) -> Written:
     """Carry out up to ``limit`` waiting writes, best first; a failure of one leaves the others alone."""
     done = failed = retry = 0
+    stopped_by = ""
     for row in _claim(engine, worker, clock.now(), limit):
+        if stopped_by:
+            _give_back(engine, row)
+            continue
         try:
             crm_id = _write(crm, row)
-        except AmbiguousError as error:
-            # It may be there: the row stays in `sending`, the next pass looks it up by its marker.
-            _later(engine, row, code=type(error).__name__, now=clock.now(), state="sending")
+        except ConfigurationError as error:
+            # Every other write would fail the same way; none of them is at fault.
+            stopped_by = "configuration"
+            _give_back(engine, row)
+            _tell(engine, error, now=clock.now())
+        except RateLimited as error:
+            # Certainly not taken.
+            wait = timedelta(seconds=error.retry_after_seconds)
+            _later(engine, row, code="RateLimited", now=clock.now(), is_unsure=row["was_sending"], at_least=wait)
             retry += 1
-        except TransientError as error:
-            _later(engine, row, code=type(error).__name__, now=clock.now(), state="pending")
+        except (AmbiguousError, TransientError) as error:
+            # It may be there: a note or task stays in `sending`, and the next pass looks it up by its marker first.
+            is_unsure = row["was_sending"] or row["kind"] in MARKED
+            _later(engine, row, code=type(error).__name__, now=clock.now(), is_unsure=is_unsure)
             retry += 1
         except PermanentError as error:
             _end(engine, row, state="failed", code=str(error)[:200], crm_id=None, now=clock.now())
@@ -107,7 +157,9 @@ def carry_out(*, engine: Engine, crm: FubClient, clock: Clock, worker: str, limi
         waiting = connection.execute(
             select(func.count()).select_from(writebacks).where(writebacks.c.state.in_(("pending", "sending")))
         ).scalar_one()
-    return Written(count_done=done, count_failed=failed, count_retry=retry, count_waiting=int(waiting))
+    return Written(
+        count_done=done, count_failed=failed, count_retry=retry, count_waiting=int(waiting), stopped_by=stopped_by
+    )
 
 
 def _claim(engine: Engine, worker: str, now: datetime, limit: int) -> list[Row]:
@@ -145,19 +197,19 @@ def _claim(engine: Engine, worker: str, now: datetime, limit: int) -> list[Row]:
 def _write(crm: FubClient, row: Row) -> str | None:
     person_id, payload, marker = row["person_id"], row["payload"], row["marker"]
     kind = row["kind"]
-    if kind in {"note", "task"} and row["was_sending"]:
+    if kind in MARKED and row["was_sending"]:
         found = _find_marked(crm, kind, person_id, marker)
         if found is not None:
             return found
     if kind == "note":
         body = f"{payload['body']}\n[leadpipe {marker}]"
-        return str(
-            crm.post("notes", {"personId": person_id, "subject": payload.get("subject", ""), "body": body})["id"]
+        return _id_of(
+            crm.post("notes", {"personId": person_id, "subject": payload.get("subject", ""), "body": body}), kind
         )
     if kind == "task":
         task = {key: value for key, value in payload.items() if value is not None}
         task |= {"personId": person_id, "name": f"{payload['name']} [leadpipe {marker}]"}
-        return str(crm.post("tasks", task)["id"])
+        return _id_of(crm.post("tasks", task), kind)
     if kind == "tags":
         crm.put(f"people/{person_id}", {"tags": payload["tags"]}, {"mergeTags": "true"})
     elif kind in {"fields", "stage"}:
@@ -165,6 +217,13 @@ def _write(crm: FubClient, row: Row) -> str | None:
     else:
         raise PermanentError(f"no way to write back a {kind}")
     return None
+
+
+def _id_of(answer: Row, kind: str) -> str:
+    """The new record's id; an answer without one leaves open whether there is a record."""
+    if not answer.get("id"):
+        raise AmbiguousError(f"FUB answered a new {kind} without its id; it is looked up before a second try")
+    return str(answer["id"])
 
 
 def _find_marked(crm: FubClient, kind: str, person_id: int, marker: str) -> str | None:
@@ -176,16 +235,45 @@ def _find_marked(crm: FubClient, kind: str, person_id: int, marker: str) -> str 
     return None
 
 
-def _later(engine: Engine, row: Row, *, code: str, now: datetime, state: str) -> None:
+def _later(
+    engine: Engine, row: Row, *, code: str, now: datetime, is_unsure: bool, at_least: timedelta = timedelta(0)
+) -> None:
+    """Try again after a growing pause; an unsure write stays ``sending``, so that it is looked up first."""
     if row["attempts"] >= MAX_ATTEMPTS:
         _end(engine, row, state="failed", code=f"{code}: {MAX_ATTEMPTS} attempts", crm_id=None, now=now)
         return
-    wait = timedelta(seconds=10 * 2 ** row["attempts"])
+    wait = max(timedelta(seconds=10 * 2 ** row["attempts"]), at_least)
+    state = "sending" if is_unsure else "pending"
     with engine.begin() as connection:
         connection.execute(
             update(writebacks)
             .where(writebacks.c.id == row["id"])
             .values(state=state, code=code, not_before_at=now + wait, lease_expires_at=None)
+        )
+
+
+def _give_back(engine: Engine, row: Row) -> None:
+    """The write was not tried: it stands as it stood, and the attempt does not count."""
+    state = "sending" if row["was_sending"] else "pending"
+    with engine.begin() as connection:
+        connection.execute(
+            update(writebacks)
+            .where(writebacks.c.id == row["id"])
+            .values(state=state, attempts=writebacks.c.attempts - 1, lease_expires_at=None, code="configuration")
+        )
+
+
+def _tell(engine: Engine, error: ConfigurationError, *, now: datetime) -> None:
+    from leadpipe.messaging.alerts import raise_alert
+
+    with engine.begin() as connection:
+        raise_alert(
+            connection,
+            kind="crm_refuses",
+            dedupe_key=f"crm_refuses:{now:%Y-%m-%d}",
+            title="Follow Up Boss refuses our writes; notes, tasks and scores wait",
+            body=f"{error}. Nothing is lost: the journal goes on when the key is right.",
+            now=now,
         )
 
 

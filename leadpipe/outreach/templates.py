@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
+# Renderings of one piece kept at a time.
+REMEMBERED = 8_192
 # Stands in an email's text part until it leaves: the link belongs to one message and is made when it is sent.
 UNSUBSCRIBE_MARK = "%%unsubscribe_url%%"
 # What every email's build must hold (compliance C21, C40, C42).
@@ -51,11 +53,56 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """One compiled piece of a template and the variables it reads.
+
+    A campaign repeats its subjects and footers thousands of times: a piece is rendered once for equal values.
+    """
+
+    name: str
+    source: str
+    template: Template
+    reads: tuple[str, ...]
+    known: dict[tuple[Any, ...], str]
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The piece, its blank lines folded."""
+        key = tuple(_as_key(variables.get(name, _MISSING)) for name in self.reads)
+        try:
+            found = self.known.get(key)
+        except TypeError:  # a listing or a market fact among the values cannot be a key
+            return self._render(variables)
+        if found is None:
+            found = self._render(variables)
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[key] = found
+        return found
+
+    def _render(self, variables: Mapping[str, Any]) -> str:
+        from jinja2 import UndefinedError
+
+        try:
+            return _paragraphs(self.template.render(variables))
+        except UndefinedError as error:
+            raise ConfigurationError(
+                f"template '{self.name}': {error.message}; give it or take it out of the file"
+            ) from error
+
+
+_MISSING = object()
+
+
+def _as_key(value: object) -> object:
+    return () if value == [] else value
+
+
+@dataclass(frozen=True, slots=True)
 class _Compiled:
     version: str
-    subject: Template | None
-    words: Template
-    tail: Template | None
+    subject: _Part | None
+    words: _Part
+    tail: _Part | None
 
 
 def folder() -> Path:
@@ -76,35 +123,35 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
         ConfigurationError: no such template, or a variable it needs is missing; the message names it.
     """
     compiled = _compiled(template, str(variables.get("language", "en")))
-    words = _words(template, compiled.words, variables)
+    words = compiled.words.render(variables)
     if compiled.subject is None or compiled.tail is None:
         text = " ".join(words.split())
         return Rendered("", text, count_segments(text).count, compiled.version)
-    subject = " ".join(_words(template, compiled.subject, variables).split())
-    text = f"{_paragraphs(words)}\n\n{_paragraphs(_words(template, compiled.tail, variables))}\n"
+    subject = " ".join(compiled.subject.render(variables).split())
+    text = f"{words}\n\n{compiled.tail.render(variables)}\n"
     return Rendered(subject, text, 0, compiled.version)
 
 
 def render_html(template: str, variables: Mapping[str, Any], *, unsubscribe_url: str) -> str:
     """The HTML part of an email, made when it leaves: the same words, the listings, the footer."""
     compiled = _compiled(template, str(variables.get("language", "en")))
-    words = _paragraphs(_words(template, compiled.words, variables))
+    words = compiled.words.render(variables)
     layout, _ = _layout()
     return layout.render({**variables, "paragraphs": words.split("\n\n"), "unsubscribe_url": unsubscribe_url})
+
+
+def email_text(words: str, variables: Mapping[str, Any]) -> str:
+    """An email's text part around words of no template (a conversation's answer), with the tail of every email.
+
+    Raises:
+        ConfigurationError: a variable of the tail is missing.
+    """
+    return f"{_paragraphs(words)}\n\n{_tail_part(str(variables.get('language', 'en'))).render(variables)}\n"
 
 
 def finished_text(text: str, *, unsubscribe_url: str) -> str:
     """An email's text part as it leaves, with its own unsubscribe link."""
     return text.replace(UNSUBSCRIBE_MARK, unsubscribe_url)
-
-
-def _words(name: str, template: Template, variables: Mapping[str, Any]) -> str:
-    from jinja2 import UndefinedError
-
-    try:
-        return template.render(variables)
-    except UndefinedError as error:
-        raise ConfigurationError(f"template '{name}': {error.message}; give it or take it out of the file") from error
 
 
 def _paragraphs(text: str) -> str:
@@ -144,21 +191,36 @@ def _compiled(name: str, language: str) -> _Compiled:
     if name not in template_names() or not path.exists():
         raise ConfigurationError(f"no template '{name}' in {folder()}; known: {', '.join(sorted(template_names()))}")
     source = path.read_text(encoding="utf-8")
-    environment = _environment()
     if not source.startswith("Subject:"):
         _must_hold(path, source, _TEXT_NEEDS)
-        return _Compiled(_hash(source), None, environment.from_string(source), None)
+        return _Compiled(_hash(source), None, _part(name, source), None)
     subject, _, words = source.partition("\n")
-    tail_path = folder() / (f"_tail.{language}.txt" if language != "en" else "_tail.txt")
-    tail = tail_path.read_text(encoding="utf-8")
-    _must_hold(tail_path, tail, _EMAIL_NEEDS)
+    tail = _tail_part(language)
     _must_hold(folder() / "_email.mjml", _layout()[1], ("postal_address", "brokerage_name", "unsubscribe_url"))
     return _Compiled(
-        version=_hash(source, tail, _layout()[1]),
-        subject=environment.from_string(subject.removeprefix("Subject:").strip()),
-        words=environment.from_string(words),
-        tail=environment.from_string(tail),
+        version=_hash(source, tail.source, _layout()[1]),
+        subject=_part(name, subject.removeprefix("Subject:").strip()),
+        words=_part(name, words),
+        tail=tail,
     )
+
+
+def _part(name: str, source: str) -> _Part:
+    from jinja2.meta import find_undeclared_variables
+
+    environment = _environment()
+    reads = sorted(find_undeclared_variables(environment.parse(source)))
+    return _Part(name, source, environment.from_string(source), tuple(reads), {})
+
+
+@lru_cache(maxsize=8)
+def _tail(language: str) -> str:
+    """What stands below every email, in its language, else in English."""
+    path = folder() / f"_tail.{language}.txt"
+    path = path if path.exists() else folder() / "_tail.txt"
+    source = path.read_text(encoding="utf-8")
+    _must_hold(path, source, _EMAIL_NEEDS)
+    return source
 
 
 def _must_hold(path: Path, source: str, names: tuple[str, ...]) -> None:
