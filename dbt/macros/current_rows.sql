@@ -4,8 +4,3 @@
   from {{ relation }}
   qualify row_number() over (partition by {{ key }} order by {{ order_by }} desc) = 1
 {%- endmacro %}
-
-{# A moment as the team's own calendar day. #}
-{% macro team_day(column) -%}
-  cast({{ column }} at time zone '{{ env_var("LEADPIPE_TEAM_TIMEZONE", "America/Chicago") }}' as date)
-{%- endmacro %}

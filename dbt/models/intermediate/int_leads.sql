@@ -13,7 +13,6 @@ ledger_people as (
 select
     ---- ids
     people.person_id,
-    ledger_people.merged_into_person_id,
     people.assigned_user_id,
 
     ---- text
@@ -21,24 +20,20 @@ select
     people.last_name,
     people.email,
     people.phone,
-    people.stage,
+    coalesce(people.stage, '<none>') as stage,
     people.type as lead_type,
     coalesce(people.source, '<unspecified>') as source,
     people.assigned_to,
     people.zip,
     people.city,
     people.state,
-    ledger_people.outcome as no_message_reason,
+    nullif(ledger_people.outcome, 'enrolled') as no_message_reason,
     ledger_people.automation_paused_reason,
 
     ---- numerics
     people.price_usd,
     people.properties_viewed,
     people.properties_saved,
-    people.emails_received,
-    people.texts_received,
-    people.calls_incoming,
-    people.calls_outgoing,
 
     ---- booleans
     coalesce(ledger_people.is_new_lead, false) as is_new_lead,
@@ -48,11 +43,13 @@ select
     ---- timestamps
     people.crm_created_at as created_at,
     people.crm_updated_at as updated_at,
-    greatest(
-        people.last_received_email_at, people.last_received_text_at, people.last_incoming_call_at,
-        ledger_people.last_two_way_at
+    cast(date_trunc('month', people.crm_created_at at time zone 'UTC') as date) as cohort_month,
+    coalesce(
+        ledger_people.last_two_way_at,
+        greatest(people.last_received_email_at, people.last_received_text_at, people.last_incoming_call_at)
     ) as last_two_way_at,
     ledger_people.last_human_at,
-    cast(date_trunc('month', people.crm_created_at at time zone 'UTC') as date) as cohort_month
+    ledger_people.automation_paused_at
 from people
 left join ledger_people using (person_id)
+where ledger_people.merged_into_person_id is null

@@ -25,7 +25,8 @@ handoffs as (
         assigned_user_id as user_id,
         {{ team_day('opened_at') }} as day,
         count(*) as count_handoffs,
-        count(*) filter (where closed_at is not null) as count_handoffs_taken,
+        count(*) filter (where closed_at is not null) as count_handoffs_closed,
+        sum(alerts) as count_alerts,
         avg(date_diff('second', opened_at, closed_at)) as handoff_wait_seconds
     from {{ ref('stg_ledger__handoffs') }}
     group by 1, 2
@@ -45,7 +46,7 @@ select
     keys.user_id,
 
     ---- text
-    coalesce(users.name, 'nobody assigned') as agent,
+    coalesce(users.name, 'user ' || keys.user_id, 'nobody assigned') as agent,
 
     ---- numerics
     coalesce(actions.count_calls, 0) as count_calls,
@@ -54,7 +55,8 @@ select
     coalesce(actions.count_notes, 0) as count_notes,
     coalesce(actions.count_leads, 0) as count_leads,
     coalesce(handoffs.count_handoffs, 0) as count_handoffs,
-    coalesce(handoffs.count_handoffs_taken, 0) as count_handoffs_taken,
+    coalesce(handoffs.count_handoffs_closed, 0) as count_handoffs_closed,
+    coalesce(handoffs.count_alerts, 0) as count_alerts,
     handoffs.handoff_wait_seconds,
 
     ---- timestamps

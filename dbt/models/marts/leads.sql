@@ -1,7 +1,6 @@
 with leads as (
 
     select * from {{ ref('int_leads') }}
-    where merged_into_person_id is null
 
 ),
 
@@ -11,9 +10,22 @@ touches as (
         person_id,
         min(accepted_at) as first_touch_at,
         max(accepted_at) as last_message_at,
-        count(*) filter (where is_accepted) as count_messages,
-        sum(count_replies) as count_replies
+        count(*) as count_messages
     from {{ ref('int_messages') }}
+    where is_accepted
+    group by person_id
+
+),
+
+replies as (
+
+    select
+        person_id,
+        max(received_at) as last_reply_at,
+        arg_max(intent, received_at) as last_reply_intent,
+        count(*) as count_replies,
+        bool_or(is_positive) as has_positive_reply
+    from {{ ref('int_inbound_messages') }}
     group by person_id
 
 ),
@@ -21,30 +33,24 @@ touches as (
 inquiries as (
 
     select
-        person_id,
-        max(occurred_at) as last_inquiry_at,
+        coalesce(canonical_people.lead_id, inquiries.person_id) as person_id,
+        max(inquiries.occurred_at) as last_inquiry_at,
         count(*) as count_inquiries
-    from {{ ref('stg_ledger__inquiries') }}
-    group by person_id
+    from {{ ref('stg_ledger__inquiries') }} as inquiries
+    left join {{ ref('int_canonical_people') }} as canonical_people using (person_id)
+    group by 1
 
 ),
 
-opt_outs as (
+suppressed as (
 
-    select
-        person_id,
-        bool_or(channel in ('email', 'all')) as is_email_suppressed,
-        bool_or(channel in ('sms', 'all')) as is_sms_suppressed
-    from {{ ref('int_suppressed_points') }}
-    where person_id is not null
-    group by person_id
+    select * from {{ ref('int_suppressed_people') }}
 
 ),
 
 scores as (
 
-    select * from {{ source('scoring', 'lead_scores') }}
-    qualify row_number() over (partition by person_id order by scored_at desc) = 1
+    select * from {{ ref('stg_scoring__lead_scores') }}
 
 )
 
@@ -69,21 +75,25 @@ select
     scores.reason_1 as score_reason,
     scores.model_version as score_model_version,
     leads.no_message_reason,
+    leads.automation_paused_reason,
+    replies.last_reply_intent,
 
     ---- numerics
     leads.price_usd,
     scores.score_pct,
     coalesce(touches.count_messages, 0) as count_messages,
-    coalesce(touches.count_replies, 0) as count_replies,
+    coalesce(replies.count_replies, 0) as count_replies,
     coalesce(inquiries.count_inquiries, 0) as count_inquiries,
 
     ---- booleans
     leads.is_new_lead,
     leads.is_contactable,
     leads.is_automation_paused,
-    coalesce(opt_outs.is_email_suppressed, false) as is_email_suppressed,
-    coalesce(opt_outs.is_sms_suppressed, false) as is_sms_suppressed,
-    touches.count_replies > 0 as has_replied,
+    coalesce(suppressed.is_email_suppressed, false) as is_email_suppressed,
+    coalesce(suppressed.is_sms_suppressed, false) as is_sms_suppressed,
+    coalesce(suppressed.is_whatsapp_suppressed, false) as is_whatsapp_suppressed,
+    replies.person_id is not null as has_replied,
+    coalesce(replies.has_positive_reply, false) as has_positive_reply,
 
     ---- timestamps
     leads.created_at,
@@ -93,9 +103,12 @@ select
     leads.last_two_way_at,
     leads.last_human_at,
     touches.first_touch_at,
-    touches.last_message_at
+    touches.last_message_at,
+    replies.last_reply_at,
+    suppressed.first_suppressed_at
 from leads
 left join touches using (person_id)
+left join replies using (person_id)
 left join inquiries using (person_id)
-left join opt_outs using (person_id)
+left join suppressed using (person_id)
 left join scores using (person_id)

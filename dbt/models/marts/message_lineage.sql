@@ -6,11 +6,14 @@ with messages as (
 
 enrolments as (
 
-    select * from {{ ref('stg_ledger__enrolments') }}
+    select
+        *,
+        try_cast(context ->> '$.event_id' as bigint) as event_id
+    from {{ ref('stg_ledger__enrolments') }}
 
 ),
 
-claim_verdicts as (
+last_verdicts as (
 
     select *
     from {{ ref('stg_ledger__verdicts') }}
@@ -20,35 +23,65 @@ claim_verdicts as (
 
 inquiries as (
 
-    select *
-    from {{ ref('stg_ledger__inquiries') }}
+    select
+        inquiries.event_id,
+        coalesce(canonical_people.lead_id, inquiries.person_id) as person_id,
+        inquiries.occurred_at
+    from {{ ref('stg_ledger__inquiries') }} as inquiries
+    left join {{ ref('int_canonical_people') }} as canonical_people using (person_id)
 
 ),
 
-last_inquiry as (
+consents as (
+
+    select
+        consents.* exclude (person_id),
+        coalesce(canonical_people.lead_id, consents.person_id) as person_id
+    from {{ ref('stg_ledger__consents') }} as consents
+    left join {{ ref('int_canonical_people') }} as canonical_people using (person_id)
+
+),
+
+-- The event that started the passage; where a plan was started by no event, the person's last inquiry before it.
+message_events as (
 
     select
         messages.message_id,
-        max_by(inquiries.event_id, inquiries.occurred_at) as event_id
+        coalesce(any_value(enrolments.event_id), arg_max(inquiries.event_id, inquiries.occurred_at)) as event_id
     from messages
-    inner join inquiries on inquiries.person_id = messages.person_id and inquiries.occurred_at <= messages.created_at
+    left join enrolments on enrolments.enrolment_id = messages.enrolment_id
+    left join inquiries on inquiries.person_id = messages.person_id and inquiries.occurred_at <= messages.created_at
     group by messages.message_id
 
 ),
 
-last_consent as (
+-- The newest consent for that channel which was in force when the message was made.
+message_consents as (
 
     select
         messages.message_id,
-        max_by(consents.consent_id, consents.consented_at) as consent_id,
-        max_by(consents.level, consents.consented_at) as consent_level
+        arg_max(consents.consent_id, consents.consented_at) as consent_id,
+        arg_max(consents.level, consents.consented_at) as consent_level,
+        arg_max(consents.consent_source, consents.consented_at) as consent_source,
+        max(consents.consented_at) as consented_at
     from messages
-    inner join {{ ref('stg_ledger__consents') }} as consents
+    inner join consents
         on
             consents.person_id = messages.person_id
             and consents.channel = messages.channel
             and consents.consented_at <= messages.created_at
+            and (consents.expires_at is null or consents.expires_at > messages.created_at)
     group by messages.message_id
+
+),
+
+attempts as (
+
+    select
+        message_id,
+        count(*) as count_attempts
+    from {{ ref('stg_ledger__attempts') }}
+    group by message_id
 
 )
 
@@ -59,8 +92,8 @@ select
     messages.contact_point_id,
     messages.enrolment_id,
     messages.provider_id,
-    last_inquiry.event_id,
-    last_consent.consent_id,
+    message_events.event_id,
+    message_consents.consent_id,
 
     ---- text
     messages.plan,
@@ -74,25 +107,33 @@ select
     messages.state,
     messages.code,
     enrolments.reason as enrolment_reason,
-    claim_verdicts.decision as last_verdict,
-    claim_verdicts.rule as last_rule,
-    claim_verdicts.pack_version,
-    last_consent.consent_level,
+    last_verdicts.decision as last_verdict,
+    last_verdicts.rule as last_rule,
+    last_verdicts.pack_version,
+    message_consents.consent_level,
+    message_consents.consent_source,
     raw_events.type as event_type,
     raw_events.source as event_source,
 
     ---- numerics
     messages.occurrence,
     messages.score_pct,
+    coalesce(attempts.count_attempts, 0) as count_attempts,
+
+    ---- booleans
+    messages.is_model_written,
 
     ---- timestamps
     messages.created_at,
     messages.accepted_at,
     messages.delivered_at,
-    claim_verdicts.judged_at as last_judged_at
+    last_verdicts.judged_at as last_judged_at,
+    message_consents.consented_at,
+    raw_events.occurred_at as event_at
 from messages
 left join enrolments on enrolments.enrolment_id = messages.enrolment_id
-left join claim_verdicts on claim_verdicts.message_id = messages.message_id
-left join last_inquiry on last_inquiry.message_id = messages.message_id
-left join last_consent on last_consent.message_id = messages.message_id
-left join {{ ref('stg_fub__events') }} as raw_events on raw_events.event_id = last_inquiry.event_id
+left join last_verdicts on last_verdicts.message_id = messages.message_id
+left join message_events on message_events.message_id = messages.message_id
+left join message_consents on message_consents.message_id = messages.message_id
+left join attempts on attempts.message_id = messages.message_id
+left join {{ ref('stg_fub__events') }} as raw_events on raw_events.event_id = message_events.event_id

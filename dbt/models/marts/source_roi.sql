@@ -1,62 +1,87 @@
-with spend as (
+-- A source is the same in any spelling of capitals; the CRM's spelling is shown.
+with leads as (
 
     select
-        cast(month as date) as month,
+        person_id,
         source,
-        sum(spend_usd) as spend_usd
-    from {{ source('raw', 'spend') }}
-    group by 1, 2
+        lower(trim(source)) as source_key,
+        cohort_month as month
+    from {{ ref('leads') }}
 
 ),
 
-leads as (
+counted as (
 
     select
-        cohort_month as month,
-        source,
+        source_key,
+        month,
         count(*) as count_leads
-    from {{ ref('leads') }}
-    group by 1, 2
+    from leads
+    group by source_key, month
 
 ),
 
 revenue as (
 
     select
-        leads.cohort_month as month,
-        leads.source,
+        leads.source_key,
+        leads.month,
         count(*) as count_deals,
         sum(deals.commission_usd) as commission_usd
-    from {{ ref('stg_fub__deals') }} as deals
-    inner join {{ ref('leads') }} as leads using (person_id)
-    where lower(deals.stage_name) like '%clos%' and coalesce(deals.status, '') <> 'Deleted'
+    from {{ ref('int_closed_deals') }} as deals
+    inner join leads using (person_id)
+    group by leads.source_key, leads.month
+
+),
+
+spend as (
+
+    select
+        lower(source) as source_key,
+        month,
+        min(source) as source,
+        sum(spend_usd) as spend_usd
+    from {{ ref('stg_team__spend') }}
     group by 1, 2
 
 ),
 
 keys as (
 
-    select month, source from leads
+    select source_key, month from counted
     union
-    select month, source from spend
+    select source_key, month from spend
+
+),
+
+spelling as (
+
+    select
+        source_key,
+        min(source) as source
+    from leads
+    group by source_key
 
 )
 
 select
     ---- text
-    keys.source,
+    coalesce(spelling.source, spend.source) as source,
 
     ---- numerics
-    coalesce(leads.count_leads, 0) as count_leads,
+    coalesce(counted.count_leads, 0) as count_leads,
     coalesce(revenue.count_deals, 0) as count_deals,
     coalesce(spend.spend_usd, 0) as spend_usd,
     coalesce(revenue.commission_usd, 0) as commission_usd,
-    case when leads.count_leads > 0 then spend.spend_usd / leads.count_leads end as spend_per_lead_usd,
-    case when spend.spend_usd > 0 then (coalesce(revenue.commission_usd, 0) - spend.spend_usd) / spend.spend_usd end as roi,
+    case when counted.count_leads > 0 then spend.spend_usd / counted.count_leads end as spend_per_lead_usd,
+    case
+        when spend.spend_usd > 0 then (coalesce(revenue.commission_usd, 0) - spend.spend_usd) / spend.spend_usd
+    end as roi,
 
     ---- timestamps
     keys.month
 from keys
-left join leads using (month, source)
-left join spend using (month, source)
-left join revenue using (month, source)
+left join counted using (source_key, month)
+left join spend using (source_key, month)
+left join revenue using (source_key, month)
+left join spelling using (source_key)

@@ -1,16 +1,6 @@
-with leads as (
+with first_touches as (
 
-    select * from {{ ref('leads') }}
-    where is_new_lead
-
-),
-
-first_messages as (
-
-    select *
-    from {{ ref('int_messages') }}
-    where plan = 'new_lead' and is_accepted
-    qualify row_number() over (partition by person_id, occurrence order by accepted_at) = 1
+    select * from {{ ref('int_first_touches') }}
 
 ),
 
@@ -26,27 +16,29 @@ first_human as (
 
 select
     ---- ids
-    leads.person_id,
-    first_messages.message_id,
+    first_touches.person_id,
+    first_touches.message_id,
 
     ---- text
     leads.source,
     leads.assigned_to,
-    first_messages.channel,
-    leads.no_message_reason,
+    first_touches.channel,
+    first_touches.no_message_reason,
 
     ---- numerics
-    coalesce(first_messages.occurrence, 1) as occurrence,
-    date_diff('millisecond', leads.created_at, first_messages.accepted_at) / 1000.0 as first_touch_seconds,
+    first_touches.inquiry_number,
+    date_diff('millisecond', first_touches.asked_at, first_touches.first_touch_at) / 1000.0 as first_touch_seconds,
 
     ---- booleans
-    first_messages.accepted_at is not null as is_touched,
-    first_messages.accepted_at <= leads.created_at + interval 5 minute as is_sla_met,
+    leads.is_contactable,
+    first_touches.first_touch_at is not null as is_touched,
+    coalesce(first_touches.first_touch_at <= first_touches.asked_at + interval 5 minute, false) as is_within_5_minutes,
 
     ---- timestamps
-    leads.created_at,
-    first_messages.accepted_at as first_touch_at,
+    {{ team_day('first_touches.asked_at') }} as day,
+    first_touches.asked_at,
+    first_touches.first_touch_at,
     first_human.first_human_at
-from leads
-left join first_messages using (person_id)
+from first_touches
+inner join {{ ref('int_leads') }} as leads using (person_id)
 left join first_human using (person_id)

@@ -1,9 +1,9 @@
 with source as (
 
-    {{ current_rows(source('fub', 'fub__appointments'), 'appointment_id', 'landed_at') }}
+    {{ current_rows(source('fub', 'fub__appointments'), 'appointment_id') }}
 
 )
 
-select * exclude (content_hash)
+select * exclude (content_hash, is_deleted)
 from source
 where not is_deleted

@@ -1,9 +1,9 @@
 with source as (
 
-    {{ current_rows(source('fub', 'fub__events'), 'event_id', 'landed_at') }}
+    {{ current_rows(source('fub', 'fub__events'), 'event_id') }}
 
 )
 
-select * exclude (content_hash)
+select * exclude (content_hash, is_deleted)
 from source
 where not is_deleted
