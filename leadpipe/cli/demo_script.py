@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from leadpipe.cli import services
@@ -43,6 +43,13 @@ QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
 
 
+def cohorts_before(today: date) -> list[str]:
+    """The twelve cohorts that end half a year ago, as partition keys: all of them old enough to be aged."""
+    last = today.year * 12 + today.month - 1 - 6
+    months = range(last - COHORTS + 1, last + 1)
+    return [date(month // 12, month % 12 + 1, 1).isoformat() for month in months]
+
+
 @dataclass(kw_only=True)
 class Script:
     """One demo, from an empty home to its report."""
@@ -54,6 +61,7 @@ class Script:
     exit_after: int | None
     started: float
     told: list[str] = field(default_factory=list[str])
+    failure: str = ""
     _deadline: float | None = None
     _live_since: float = 0.0
     _reactivation: Planned = field(default_factory=lambda: Planned(planned=0, enqueued=0))
@@ -172,6 +180,7 @@ class Script:
             if self.leads is None:
                 self._arrive_for_ever(stop)
         except LeadpipeError as error:
+            self.failure = str(error)
             self._tell(f"failed: {error}")
 
     def finish(self) -> None:
@@ -187,29 +196,29 @@ class Script:
                 self._tell("the set-up took long; the demo runs a little longer than asked")
             self._deadline = time.monotonic() + window + QUIET_SECONDS
         if self.leads:
-            self.sandbox.populate(leads=self.leads, arrive_over_seconds=window)
+            self.sandbox.populate(new=self.leads, seconds=window)
             self._tell(f"{self.leads} new leads arrive over {window:.0f} s")
         elif self.leads is None and self.exit_after is not None:
             count = max(1, round(window * LEADS_PER_BATCH / BATCH_SECONDS))
-            self.sandbox.populate(leads=count, arrive_over_seconds=window)
+            self.sandbox.populate(new=count, seconds=window)
             self._tell(f"{count} new leads arrive over {window:.0f} s")
         elif self.leads is None:
             count = round(window * LEADS_PER_BATCH / BATCH_SECONDS)
-            self.sandbox.populate(leads=count, arrive_over_seconds=window)
+            self.sandbox.populate(new=count, seconds=window)
             self._tell("new leads arrive, one in four seconds")
         return window
 
     def _arrive_for_ever(self, stop: threading.Event) -> None:
         next_at = self._live_since + ENDLESS_WINDOW_SECONDS
         while self.exit_after is None and not self._wait(next_at, stop):
-            self.sandbox.populate(leads=LEADS_PER_BATCH, arrive_over_seconds=BATCH_SECONDS)
+            self.sandbox.populate(new=LEADS_PER_BATCH, seconds=BATCH_SECONDS)
             next_at += BATCH_SECONDS
 
     def _run_backfill(self) -> None:
         """Plan a year of cohorts again through Dagster, then enqueue what it planned."""
         if not self.aged:
             return
-        partitions = self.dagster.partitions(QUEUE_ASSET)[-COHORTS - 4 : -4]
+        partitions = cohorts_before(self.runtime.clock.now().date())
         backfill = self.dagster.launch_backfill([QUEUE_ASSET], partitions, title="Demo: a year of cohorts")
         self._tell(f"backfill of {len(partitions)} cohorts: {partitions[0]} to {partitions[-1]}")
         if not self._until(lambda: self.dagster.backfill_status(backfill) == "COMPLETED_SUCCESS"):
@@ -307,4 +316,5 @@ class Script:
             reactivation=self._reactivation,
             backfill=self._backfill,
             runs={"ok": runs["ok"], "failed": runs["failed"]},
+            failure=self.failure,
         )

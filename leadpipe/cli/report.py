@@ -41,7 +41,13 @@ class Backfilled:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The demo's report; its JSON has exactly these keys."""
+    """The demo's report.
+
+    Attributes:
+        untouched: contactable new leads without a message; they make the slowest first touch infinite (null).
+        lost_by_kind: what ``lost`` adds up.
+        failure: what kept the demo itself from going on; empty when nothing did.
+    """
 
     leads_new: int
     first_touch_seconds: dict[str, float | None]
@@ -57,6 +63,7 @@ class Report:
     runs: dict[str, int]
     untouched: int
     lost_by_kind: dict[str, int]
+    failure: str
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -65,7 +72,7 @@ class Report:
     @property
     def complaints(self) -> list[str]:
         """What was not right, in words; empty when the run was good."""
-        found: list[str] = []
+        found = [self.failure] if self.failure else []
         if self.duplicates:
             found.append(f"{self.duplicates} messages were accepted twice")
         if self.lost:
@@ -87,6 +94,7 @@ def build_report(
     reactivation: Planned,
     backfill: Backfilled,
     runs: dict[str, int],
+    failure: str,
 ) -> Report:
     """Compare the sandbox's truth with the ledger as both stand now."""
     leads, messages = sandbox.leads(), sandbox.messages()
@@ -119,6 +127,7 @@ def build_report(
         runs=runs,
         untouched=sum(1 for value in seconds if value == float("inf")),
         lost_by_kind=lost,
+        failure=failure,
     )
 
 
