@@ -10,7 +10,7 @@ from leadpipe.settings import Settings
 from sensors.slots import every_minutes, is_under_way, nightly, slot
 
 LEDGER = dg.AssetSelection.groups("raw_ledger")
-MARTS = dg.AssetSelection.groups("staging", "intermediate", "marts")
+MARTS = dg.AssetSelection.groups("staging", "intermediate", "conversation", "marts")
 # Comparing every row of ledger and lake takes longer than the half minute between two mirrors.
 PROOF = dg.AssetSelection.checks(dg.AssetCheckKey(key("messages"), "mirror_agrees_with_the_ledger"))
 

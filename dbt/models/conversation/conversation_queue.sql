@@ -1,3 +1,5 @@
+{{ config(alias='queue') }}
+
 with conversations as (
 
     select * from {{ ref('stg_ledger__conversations') }}
