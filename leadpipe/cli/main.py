@@ -9,6 +9,8 @@ from __future__ import annotations
 import typer
 
 from leadpipe.cli import (
+    classify,
+    conversation,
     demo,
     down,
     gateway,
@@ -44,6 +46,8 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(messages.app, name="messages")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sending.app, name="sending")
+app.command("classify")(classify.classify)
+app.add_typer(conversation.app, name="conversation")
 app.command("send-worker")(send_worker.send_worker)
 
 

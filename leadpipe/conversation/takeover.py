@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.conversation import handoff
+from leadpipe.conversation.decision import OWN_WORDS
 from leadpipe.messaging.protocol import cancel_waiting
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
 HUMAN = "human_acted"
+BY_COMMAND = "command"
 # "Later" without a time means so many months; with one, what they said, within bounds.
 LATER_MONTHS = 3
 _MONTH = timedelta(days=30)
@@ -46,59 +48,58 @@ _RECENT = text(
 
 
 def pause_for_people(
-    engine: Engine, person_ids: Sequence[int], *, now: datetime, settings: Settings | None = None
+    engine: Engine, person_ids: Sequence[int], *, settings: Settings, now: datetime
 ) -> tuple[int, ...]:
     """Pause automation for people whom somebody of the team just called, texted, mailed or wrote a note about.
 
-    Ends their plans, cancels what waits, closes the open hand-off: an agent has it now. Safe to repeat.
+    Their plans take it as their files say, what waits is cancelled, the open hand-off closes: an agent has it now. Safe
+    to repeat.
 
     Args:
         engine: the ledger.
         person_ids: people with newly seen human actions (``crm.people.store_human_actions``).
+        settings: where the team's plans are.
         now: when.
-        settings: where the team's plans are, so that a plan's own way of leaving is taken; None ends every plan alike.
 
     Returns:
         The ids that are paused now; acts older than go-live or than the last resume pause nothing.
     """
+    from leadpipe.outreach import events
+
     if not person_ids:
         return ()
     with engine.begin() as connection:
         rows = connection.execute(_RECENT, {"ids": list(person_ids), "recent": now - timedelta(days=1)})
         ids = [row[0] for row in rows]
         for person_id in ids:
-            pause(connection, person_id, reason=HUMAN, now=now, settings=settings)
+            pause(connection, person_id, reason=HUMAN, now=now)
+            events.note(connection, person_id, HUMAN, settings=settings, now=now)
+            put_conversation(connection, person_id, state="paused", awaits="nobody", reason=HUMAN, now=now)
         if ids:
             handoff.close(connection, ids, by=HUMAN, now=now)
     return tuple(ids)
 
 
-def pause(
-    connection: Connection, person_id: int, *, reason: str, now: datetime, settings: Settings | None = None
-) -> None:
-    """Pause automation for one person in the caller's transaction: plans end, what waits is cancelled."""
-    from leadpipe.outreach import enrol, events
-
+def pause(connection: Connection, person_id: int, *, reason: str, now: datetime) -> None:
+    """Pause automation for one person in the caller's transaction and cancel what waits; a human's pause wins."""
     connection.execute(
         text(
             "update ledger.people set automation_paused_at = :now, automation_paused_reason = :reason "
-            "where person_id = :id and (automation_paused_at is null or automation_paused_reason <> :reason)"
+            "where person_id = :id and (automation_paused_at is null or automation_paused_reason = any(:weaker))"
         ),
-        {"now": now, "reason": reason, "id": person_id},
+        {"now": now, "reason": reason, "id": person_id, "weaker": sorted({*OWN_WORDS} - {reason})},
     )
-    if settings is not None and reason == HUMAN:
-        events.note(connection, person_id, "human_acted", settings=settings, now=now)
-    enrol.end_for(connection, person_id, reason, now=now)
     cancel_waiting(connection, code=reason, at=now, person_id=person_id)
-    if reason == HUMAN:
-        put_conversation(connection, person_id, state="paused", awaits="nobody", reason=HUMAN, now=now)
 
 
 def resume(connection: Connection, person_id: int, *, by: str, now: datetime) -> bool:
-    """Let automation speak to the person again; True when it was paused. Plans that ended stay ended.
+    """Let automation speak to the person again; True when it was paused.
 
-    A refusal in the suppression list is not touched: resuming is no consent.
+    Passages that waited go on, plans that ended stay ended. A refusal in the suppression list is not touched: resuming
+    is no consent.
     """
+    from leadpipe.outreach import events
+
     handoff.close(connection, [person_id], by=by, now=now)
     changed = connection.execute(
         text(
@@ -107,6 +108,7 @@ def resume(connection: Connection, person_id: int, *, by: str, now: datetime) ->
         ),
         {"id": person_id},
     ).rowcount
+    events.resume(connection, person_id, now=now)
     put_conversation(connection, person_id, state="open", awaits="lead", reason="resumed", now=now)
     return changed > 0
 

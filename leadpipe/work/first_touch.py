@@ -119,7 +119,7 @@ def answer(runtime: Runtime, taken: intake.Intake, channels: dict[str, Channel],
     from leadpipe.conversation.takeover import pause_for_people
 
     now = runtime.clock.now()
-    pause_for_people(runtime.engine, taken.human_ids, now=now)
+    pause_for_people(runtime.engine, taken.human_ids, settings=runtime.settings, now=now)
     people = sorted({*taken.person_ids, *(inquiry.person_id for inquiry in taken.inquiries)})
     report.count_people += len(people)
     if not people:
