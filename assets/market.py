@@ -76,6 +76,15 @@ def market_trend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"dagster/row_count": found.count_rows, **releases})
 
 
+releases = dg.AssetSpec(
+    ["enrichment", "releases"],
+    deps=[zhvi, zori],
+    description="Zillow Research files that were read, written by the steps that read them. One row per reading.",
+    kinds={"duckdb"},
+    **COMMON,
+)
+
+
 @dg.asset_check(asset=market_trend, blocking=True)
 def no_absurd_change(leadpipe: LeadpipeResource) -> dg.AssetCheckResult:
     """No ZIP code's home values moved further in a year than any market does."""
@@ -132,3 +141,12 @@ def listings(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
             "checked_at": dg.MetadataValue.timestamp(now),
         }
     )
+
+
+listing_checks = dg.AssetSpec(
+    ["enrichment", "listing_checks"],
+    deps=[listings],
+    description="When a listing was seen active or gone, written beside the listings. One row per listing and look.",
+    kinds={"duckdb"},
+    **COMMON,
+)

@@ -46,11 +46,10 @@ CHECKS = {
 )
 def queue(context: dg.AssetExecutionContext, leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """What is to be sent to whom, or why nothing is. One row per person, plan and step of a cohort's last planning."""
-    from leadpipe.outreach.planner import plan
+    from leadpipe.work.reactivation import plan_cohorts
 
-    runtime = leadpipe.runtime
     cohorts = [date.fromisoformat(key) for key in context.partition_keys]
-    done = plan(runtime.engine, runtime.lake, settings=runtime.settings, clock=runtime.clock, cohorts=cohorts)
+    done = plan_cohorts(leadpipe.runtime, cohorts=cohorts)
     return dg.MaterializeResult(metadata=done.as_metadata())
 
 

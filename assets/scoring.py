@@ -5,12 +5,15 @@ calls ``leadpipe.scoring.publish``).
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
 from resources.runtime import LeadpipeResource
 
-COMMON = {"group_name": "scoring", "owners": ["team:operations"]}
+COMMON = {"group_name": "scoring", "owners": ["team:operations"], "pool": "scoring"}
+SCORED_NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+TRAINED_WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=15), warn_window=timedelta(days=8))
 HISTORY = [dg.AssetKey(["raw", "fub__people"]), dg.AssetKey(["raw", "ledger__people"])]
 # What is wrong with the stored scores, by the name that `problems` counts it under.
 CHECKS = {
@@ -21,7 +24,9 @@ CHECKS = {
 LEAD_SCORES = dg.AssetKey(["scoring", "lead_scores"])
 
 
-@dg.asset(key=["scoring", "model"], deps=HISTORY, kinds={"python", "scikitlearn"}, **COMMON)
+@dg.asset(
+    key=["scoring", "model"], deps=HISTORY, kinds={"python", "scikitlearn"}, freshness_policy=TRAINED_WEEKLY, **COMMON
+)
 def model(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """A model trained on the team's history, or the word that there is too little of it. One version a run."""
     from leadpipe.scoring.report import reliability_markdown
@@ -48,7 +53,9 @@ def model(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(done.version))
 
 
-@dg.asset(key=LEAD_SCORES, deps=[model, *HISTORY], kinds={"python", "duckdb"}, **COMMON)
+@dg.asset(
+    key=LEAD_SCORES, deps=[model, *HISTORY], kinds={"python", "duckdb"}, freshness_policy=SCORED_NIGHTLY, **COMMON
+)
 def lead_scores(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Score, priority and three reasons of every lead. One row per person and scoring, append-only."""
     from leadpipe.scoring.score import score

@@ -1,6 +1,6 @@
 """What lead sources cost, as the team writes it down.
 
-What lives here: one table. What does not: reading the file (``leadpipe.leads.spend``).
+What lives here: one table. What does not: reading the file (``leadpipe.store.spend``).
 """
 
 import dagster as dg
@@ -12,7 +12,8 @@ from resources.runtime import LeadpipeResource
 @dg.asset(key=["raw", "spend"], group_name="raw_spend", owners=["team:operations"], kinds={"csv", "duckdb"})
 def spend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Spend in dollars from the team's own CSV. One row per line: month, source."""
-    from leadpipe.leads.spend import land_spend
+    from leadpipe.store.spend import load_spend
+
     from leadpipe.store import quarantine
 
     runtime = leadpipe.runtime
@@ -20,15 +21,9 @@ def spend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     if path is None:
         return dg.MaterializeResult(metadata={"skipped": "LEADPIPE_SPEND_CSV is not set"})
     try:
-        done = land_spend(runtime.lake, path)
+        done = load_spend(runtime.lake, path)
     except PermanentError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with runtime.engine.begin() as connection:
         quarantine.store(connection, done.set_aside, now=runtime.clock.now())
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": done.count_rows,
-            "count_set_aside": len(done.set_aside),
-            "watermark": done.last_month.isoformat() if done.last_month else "none",
-        }
-    )
+    return dg.MaterializeResult(metadata=done.as_metadata())

@@ -27,6 +27,8 @@ from sensors import market as market_sensors
 from sensors import scoring as scoring_sensors
 
 ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend)
+# Tables that a step writes beside its own, or that ops report.
+SPECS = (*raw_fub.raw_fub, outreach.messages, market.releases, market.listing_checks)
 WATCHERS = (
     crm, failures, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
     scoring_sensors,
@@ -45,7 +47,7 @@ def build_defs(settings: Settings | None = None, *, leadpipe: LeadpipeResource |
     return dg.Definitions(
         assets=[
             *dg.load_assets_from_modules(ASSETS),
-            *raw_fub.raw_fub,
+            *SPECS,
             build_dbt_assets(specs),
             maintenance.build_published_marts(marts),
         ],

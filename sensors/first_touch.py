@@ -8,18 +8,18 @@ import dagster as dg
 
 from leadpipe.work import waiting
 from resources.runtime import LeadpipeResource
-from sensors.slots import slot, state_sensor
+from sensors.slots import Linger, slot, state_sensor
 
 MESSAGES = dg.AssetKey(["outreach", "messages"])
 
 
 @dg.op
-def answer_new_leads(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
+def answer_new_leads(context: dg.OpExecutionContext, config: Linger, leadpipe: LeadpipeResource) -> None:
     """Answer every waiting lead, and those that come while the run lingers."""
     from leadpipe.work import first_touch
 
     runtime = leadpipe.runtime
-    done = first_touch.answer_new_leads(runtime, linger_seconds=runtime.settings.linger_seconds)
+    done = first_touch.answer_new_leads(runtime, linger_seconds=config.seconds(runtime.settings))
     for failure in done.failures:
         context.log.warning(failure)
     context.log_event(dg.AssetObservation(MESSAGES, metadata=done.as_metadata()))

@@ -33,14 +33,9 @@ read_spend = dg.define_asset_job(
 @dg.op
 def enqueue_property_alerts(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
     """Match new listings to leads and enqueue one alert each."""
-    from leadpipe.messaging.enqueue import enqueue
-    from leadpipe.outreach.property_alerts import plan_property_alerts
+    from leadpipe.work.reactivation import alert_about_homes
 
-    runtime = leadpipe.runtime
-    intents = plan_property_alerts(runtime.engine, runtime.lake, settings=runtime.settings, clock=runtime.clock)
-    done = enqueue(
-        runtime.engine, intents, clock=runtime.clock, settings=runtime.settings, run_key=f"listings:{context.run_id}"
-    )
+    done = alert_about_homes(leadpipe.runtime, run_key=context.run_id)
     context.log_event(dg.AssetObservation(["outreach", "messages"], metadata=done.as_metadata()))
 
 

@@ -22,7 +22,10 @@ def poll_crm(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None
 
     runtime = leadpipe.runtime
     done = poll(runtime)
+    for failure in done.failures:
+        context.log.warning(failure)
     read_to = watermark.read(runtime.engine, "fub_people")
+    context.add_output_metadata(done.as_metadata())
     for event in reports(
         done.count_by_table, row_counts(runtime.engine, RAW), watermark=read_to.isoformat() if read_to else None
     ):

@@ -1,8 +1,8 @@
 """Reactivation: aged leads are planned every night, and only then written to.
 
 What lives here: the ops that plan everyone and enqueue what was planned, their jobs and the nightly schedule. What does
-not: either of the two (``leadpipe.outreach``). Planning a cohort through its asset, or backfilling any range of them,
-enqueues nothing; only the op below does.
+not: either of the two (``leadpipe.work.reactivation``). Planning a cohort through its asset, or backfilling any range
+of them, enqueues nothing; only the op below does.
 """
 
 import dagster as dg
@@ -16,11 +16,11 @@ from sensors.slots import nightly, slot
 @dg.op(out=dg.Out(dg.Nothing))
 def plan_every_cohort(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
     """Plan all cohorts as the asset does and judge the queue by its checks; an unsound queue goes no further."""
-    from leadpipe.outreach.planner import plan
     from leadpipe.outreach.queue_problems import problems
+    from leadpipe.work.reactivation import plan_cohorts
 
     runtime = leadpipe.runtime
-    done = plan(runtime.engine, runtime.lake, settings=runtime.settings, clock=runtime.clock)
+    done = plan_cohorts(runtime)
     for cohort in done.cohorts:
         if COHORTS.has_partition_key(cohort.isoformat()):
             context.log_event(dg.AssetMaterialization(QUEUE, partition=cohort.isoformat()))
@@ -43,10 +43,9 @@ def plan_every_cohort(context: dg.OpExecutionContext, leadpipe: LeadpipeResource
 @dg.op(ins={"after": dg.In(dg.Nothing)})
 def enqueue_planned_rows(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
     """Turn each planned row into one message, judged by the gate; running it again adds nothing."""
-    from leadpipe.outreach.enqueue_planned import enqueue_planned as enqueue
+    from leadpipe.work.reactivation import enqueue_cohorts
 
-    runtime = leadpipe.runtime
-    done = enqueue(runtime.engine, runtime.lake, settings=runtime.settings, clock=runtime.clock, run_key=context.run_id)
+    done = enqueue_cohorts(leadpipe.runtime, run_key=context.run_id)
     context.log_event(dg.AssetObservation(["outreach", "messages"], metadata=done.as_metadata()))
 
 

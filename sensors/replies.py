@@ -8,18 +8,18 @@ import dagster as dg
 
 from leadpipe.work import waiting
 from resources.runtime import LeadpipeResource
-from sensors.slots import slot, state_sensor
+from sensors.slots import Linger, slot, state_sensor
 
 CONVERSATIONS = dg.AssetKey(["conversation", "queue"])
 
 
 @dg.op
-def answer_replies(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
+def answer_replies(context: dg.OpExecutionContext, config: Linger, leadpipe: LeadpipeResource) -> None:
     """Read every unread message, and those that come while the run lingers."""
     from leadpipe.work import replies
 
     runtime = leadpipe.runtime
-    done = replies.answer_replies(runtime, linger_seconds=runtime.settings.linger_seconds)
+    done = replies.answer_replies(runtime, linger_seconds=config.seconds(runtime.settings))
     context.log_event(dg.AssetObservation(CONVERSATIONS, metadata=done.as_metadata()))
 
 

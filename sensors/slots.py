@@ -9,11 +9,14 @@ pool at run granularity would block the whole of a run, so the jobs that answer 
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterRunStatus
+from pydantic import Field
 from sqlalchemy import Connection
 
+from leadpipe.settings import Settings
 from resources.runtime import LeadpipeResource
 
 SLOT_TAG = "leadpipe/slot"
@@ -29,7 +32,17 @@ UNDER_WAY = [
     DagsterRunStatus.CANCELING,
 ]
 
-Question = Callable[[Connection, datetime], int]
+Question = Callable[[Connection, Settings, datetime], int]
+
+
+class Linger(dg.Config):
+    """How long a run stays for more work. Starting one costs seconds, so a run that stays answers the next at once."""
+
+    linger_seconds: int | None = Field(None, ge=0, description="Seconds; empty: the setting LEADPIPE_LINGER_SECONDS.")
+
+    def seconds(self, settings: Settings) -> int:
+        """This run's own, else the setting."""
+        return settings.linger_seconds if self.linger_seconds is None else self.linger_seconds
 
 
 def slot(name: str, *, priority: int = 0, max_minutes: int = 30) -> Mapping[str, str]:
@@ -66,14 +79,14 @@ def state_sensor(
     def ask(context: dg.SensorEvaluationContext, leadpipe: LeadpipeResource) -> dg.RunRequest | dg.SkipReason:
         runtime = leadpipe.runtime
         with runtime.engine.connect() as connection:
-            count = question(connection, runtime.clock.now())
+            count = question(connection, runtime.settings, runtime.clock.now())
         under_way = count > 0 and is_under_way(context.instance, job.name)
         return decide(count_waiting=count, is_run_under_way=under_way, what=what)
 
     return ask
 
 
-def every_minutes(job: dg.JobDefinition, minutes: int) -> dg.ScheduleDefinition:
+def every_minutes(job: Any, minutes: int, *, run_config: dg.RunConfig | None = None) -> dg.ScheduleDefinition:
     """A schedule that starts ``job`` every so many minutes, unless a run of it is still under way."""
 
     @dg.schedule(
@@ -85,12 +98,12 @@ def every_minutes(job: dg.JobDefinition, minutes: int) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if is_under_way(context.instance, job.name):
             return dg.SkipReason("the run before is under way")
-        return dg.RunRequest()
+        return dg.RunRequest(run_config=run_config)
 
     return tick
 
 
-def nightly(job: dg.JobDefinition, *, at: str, timezone: str, name: str | None = None) -> dg.ScheduleDefinition:
+def nightly(job: Any, *, at: str, timezone: str, name: str | None = None) -> dg.ScheduleDefinition:
     """A schedule in the team's own time, e.g. ``at="10 1 * * *"``."""
     return dg.ScheduleDefinition(
         name=name or f"nightly_{job.name}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Zillow hands out one relay address per conversation: it is no identity and no marketing address (zillow sheet 5).
 RELAY_DOMAINS = ("convo.zillow.com",)
@@ -38,6 +39,8 @@ class PhonePoint(ContactPoint):
     """A phone number in E.164."""
 
 
+# Judging asks twice about each address.
+@lru_cache(maxsize=8192)
 def normalise_email(raw: str) -> EmailPoint:
     """The address trimmed and lower-cased; ``email_malformed`` when it cannot be one."""
     address = raw.strip().strip("<>").lower()

@@ -12,66 +12,85 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from leadpipe.crm import inbox
-from leadpipe.messaging import switch
+from leadpipe.messaging import caps, switch
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-_REPLIES = text(
-    "select count(*) from ledger.inbound_messages "
-    "where read_at is null and (lease_expires_at is null or lease_expires_at < :now)"
-)
-# `expires_at` and the law are the claim's business: here a message is due when its time has come. One that is paused by
-# the switch or waits for a person is not work.
-_DUE = text(
+    from leadpipe.settings import Settings
+
+# Only what a claim would look at: a run for messages that the switch or a cap holds back would find nothing to do, end,
+# and be started again, all day. What the law says is the claim's business.
+_MESSAGES = text(
     """
-    select
-      (select count(*) from ledger.messages
-       where state in ('queued', 'held') and coalesce(not_before_at, due_at) <= :now
-         and not :is_stopped and channel <> all(:channels) and plan <> all(:plans)),
-      (select count(*) from ledger.enrolments where state = 'open' and next_due_at <= :now),
-      (select count(*) from ledger.messages where state in ('sending', 'unknown') and changed_at < :now)
+    select count(*) from ledger.messages
+    where state in ('queued', 'held') and coalesce(not_before_at, due_at) <= :now
+      and channel <> all(:closed_channels) and plan <> all(:closed_plans)
+      and (plan <> all(:full_plans) or purpose = any(:uncapped))
     """
 )
+_PASSAGES = text("select plan, count(*) from ledger.enrolments where state = 'open' and next_due_at <= :now group by 1")
 _WRITEBACKS = text(
     "select count(*) from ledger.writebacks where state in ('pending', 'sending') "
     "and (not_before_at is null or not_before_at <= :now) and (lease_expires_at is null or lease_expires_at < :now)"
 )
-_ALERTS = text("select count(*) from ledger.alerts where sent_at is null and code is null")
 
 
-def count_new_leads(connection: Connection, now: datetime) -> int:
+def count_new_leads(connection: Connection, settings: Settings, now: datetime) -> int:
     """Notices of the CRM that nobody works on."""
+    del settings
     return inbox.count_waiting(connection, source="fub", now=now)
 
 
-def count_replies(connection: Connection, now: datetime) -> int:
-    """Inbound messages that nobody has read or is reading."""
-    return int(connection.execute(_REPLIES, {"now": now}).scalar_one())
+def count_replies(connection: Connection, settings: Settings, now: datetime) -> int:
+    """People who wrote and whose messages nobody reads."""
+    from leadpipe.conversation import turn
+
+    del settings
+    return turn.count_ready(connection, now=now)
 
 
-def count_due(connection: Connection, now: datetime) -> int:
-    """Messages whose time has come, passages whose next step is due, and messages of which nobody knows the end."""
-    stopped = switch.read(connection)
-    row = connection.execute(
-        _DUE,
-        {
-            "now": now,
-            "is_stopped": stopped.is_stopped,
-            "channels": list(stopped.channels),
-            "plans": list(stopped.plans),
-        },
-    ).one()
-    return sum(int(count) for count in row)
+def count_due(connection: Connection, settings: Settings, now: datetime) -> int:
+    """Passages whose next step is due, and messages whose time has come and that may leave."""
+    return _count_passages(connection, settings, now) + _count_messages(connection, settings, now)
 
 
-def count_writebacks(connection: Connection, now: datetime) -> int:
+def _count_passages(connection: Connection, settings: Settings, now: datetime) -> int:
+    from leadpipe.outreach.plan import load_plans
+
+    due = dict(connection.execute(_PASSAGES, {"now": now}).tuples().all())
+    if not due:
+        return 0
+    paused = {plan.name for plan in load_plans(settings.plans_path).values() if plan.is_paused}
+    return sum(int(count) for plan, count in due.items() if plan not in paused)
+
+
+def _count_messages(connection: Connection, settings: Settings, now: datetime) -> int:
+    stop = switch.read(connection)
+    room = caps.left(connection, settings, now=now)
+    if stop.is_stopped or room.total == 0:
+        return 0
+    parameters = {
+        "now": now,
+        "closed_channels": [*stop.channels, *(("sms",) if room.sms <= 0 else ())],
+        "closed_plans": list(stop.plans),
+        "full_plans": room.full_plans,
+        "uncapped": list(caps.UNCAPPED_PURPOSES),
+    }
+    return int(connection.execute(_MESSAGES, parameters).scalar_one())
+
+
+def count_writebacks(connection: Connection, settings: Settings, now: datetime) -> int:
     """Writes to the CRM that are journalled and not done."""
+    del settings
     return int(connection.execute(_WRITEBACKS, {"now": now}).scalar_one())
 
 
-def count_alerts(connection: Connection, now: datetime) -> int:  # noqa: ARG001 - asked like the others
-    """Alerts that were written and not delivered."""
-    return int(connection.execute(_ALERTS).scalar_one())
+def count_alerts(connection: Connection, settings: Settings, now: datetime) -> int:
+    """Alerts to deliver, hand-offs to remind of and pauses that are over."""
+    from leadpipe.work import alerts
+
+    del settings
+    return alerts.count_waiting(connection, now=now)
