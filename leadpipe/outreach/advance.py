@@ -22,7 +22,7 @@ from leadpipe.messaging.alerts import raise_alert
 from leadpipe.outreach import enrol, walk
 from leadpipe.outreach.facts import UNDER_WAY, Known, know, people, zip_of
 from leadpipe.outreach.intents import intent_for
-from leadpipe.outreach.offers import offer_for
+from leadpipe.outreach.offers import offer_to
 from leadpipe.outreach.plan import SendStep, load_plans
 from leadpipe.outreach.timing import spread
 from leadpipe.outreach.variables import market_variables_for, variables_for
@@ -211,11 +211,7 @@ class _Desk:
             self._walk_on(passage, plan, self._know(row))
 
     def _know(self, row: PersonRow) -> Known:
-        market = self._market.get(zip_of(row))
-        known = know(row, has_market_trend=market is not None)
-        if offer_for(known.side, known.state, self._now.date()) is None:
-            return known
-        return know(row, has_market_trend=market is not None, has_offer=True)
+        return know(row, has_market_trend=zip_of(row) in self._market, has_offer=offer_to(row, self._now) is not None)
 
     def _walk_on(self, passage: _Passage, plan: Plan, known: Known) -> None:
         zone = zone_of(known.row, self._settings.team_timezone)
@@ -252,7 +248,7 @@ class _Desk:
             self._settings,
             listings=context.get("listings", ()),
             market=self._market.get(zip_of(row)),
-            offer=offer_for(known.side, known.state, self._now.date()),
+            offer=offer_to(row, self._now),
         )
         due_at = self._now + spread(row.person_id, step.spread_minutes)
         try:

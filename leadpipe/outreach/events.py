@@ -19,7 +19,7 @@ from sqlalchemy import text
 from leadpipe.messaging.protocol import cancel_waiting
 from leadpipe.outreach import enrol, walk
 from leadpipe.outreach.facts import Known, know, people, zip_of
-from leadpipe.outreach.offers import offer_for
+from leadpipe.outreach.offers import offer_to
 from leadpipe.outreach.plan import WaitForStep, load_plans
 from leadpipe.outreach.zone import zone_of
 
@@ -207,7 +207,6 @@ class _Desk:
         """
         if self._known is None:
             row = people(self._connection, [self._person_id], now=self._now)[self._person_id]
-            known = know(row)
-            has_offer = offer_for(known.side, known.state, self._now.date()) is not None
+            has_offer = offer_to(row, self._now) is not None
             self._known = know(row, has_market_trend=bool(zip_of(row)), has_offer=has_offer)
         return self._known

@@ -210,7 +210,7 @@ def know(
         side=side,
         place=str(home.get("city") or row.place.get("city") or ""),
         zip=zip_of(row),
-        state=str(home.get("state") or row.place.get("state") or ""),
+        state=state_of(row),
     )
 
 
@@ -226,6 +226,11 @@ def side_of(row: PersonRow, lead_type: str | None = None) -> str:
         return "sell" if row.side.lower().startswith("sell") else "buy"
     said = row.inquiry_type == "Seller Inquiry" or (lead_type or "").lower() == "seller"
     return "sell" if said else "buy"
+
+
+def state_of(row: PersonRow) -> str:
+    """The state of the home they asked about, else of their own address; empty if unknown."""
+    return str((row.property or {}).get("state") or row.place.get("state") or "")
 
 
 def zip_of(row: PersonRow) -> str:

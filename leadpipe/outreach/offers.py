@@ -5,16 +5,20 @@ What lives here: reading the table of offers and choosing one for a person. What
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.outreach.facts import side_of, state_of
+
+if TYPE_CHECKING:
+    from leadpipe.outreach.facts import PersonRow
 
 
 class Offer(BaseModel):
@@ -47,6 +51,11 @@ def load_offers(path: Path | None = None) -> tuple[Offer, ...]:
         return TypeAdapter(tuple[Offer, ...]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise ConfigurationError(f"{path}: the table of offers cannot be read: {error}") from error
+
+
+def offer_to(row: PersonRow, now: datetime) -> Offer | None:
+    """The offer for this person at this moment, if one stands."""
+    return offer_for(side_of(row), state_of(row), now.date())
 
 
 @lru_cache(maxsize=1024)

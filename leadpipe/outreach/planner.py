@@ -24,7 +24,7 @@ from leadpipe.outreach import enrol, nightly, queue
 from leadpipe.outreach.facts import Known, know, people, zip_of
 from leadpipe.outreach.history import History, read_history
 from leadpipe.outreach.nightly import Entry, Night, Refusal
-from leadpipe.outreach.offers import offer_for
+from leadpipe.outreach.offers import offer_to
 from leadpipe.outreach.plan import load_plans
 from leadpipe.outreach.queue import QueueRow
 from leadpipe.outreach.templates import render
@@ -52,7 +52,7 @@ _PEOPLE = text(
     )
     select person_id, cohort from cohorts
     where cast(:every as boolean) or cohort = any(cast(:cohorts as date[]))
-    order by person_id
+    order by cohort, person_id
     """
 )
 _SCORES = """
@@ -185,11 +185,7 @@ class _Desk:
                 yield self._refused(plan, row, found, cohort)
 
     def _know(self, row: PersonRow) -> Known:
-        has_market_trend = zip_of(row) in self._market
-        known = know(row, has_market_trend=has_market_trend)
-        if offer_for(known.side, known.state, self._now.date()) is None:
-            return known
-        return know(row, has_market_trend=has_market_trend, has_offer=True)
+        return know(row, has_market_trend=zip_of(row) in self._market, has_offer=offer_to(row, self._now) is not None)
 
     def _planned(self, plan: Plan, known: Known, entry: Entry, cohort: date) -> QueueRow:
         row, step = known.row, entry.step
@@ -198,7 +194,7 @@ class _Desk:
             known,
             self._settings,
             market=self._market.get(zip_of(row)),
-            offer=offer_for(known.side, known.state, self._now.date()),
+            offer=offer_to(row, self._now),
         )
         words = render(step.template, variables)
         return QueueRow(

@@ -136,27 +136,38 @@ def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | 
 def read(
     lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None, is_planned: bool, count: int
 ) -> Iterator[list[QueueRow]]:
-    """Rows of the queue in order of person, ``count`` at a time.
+    """Rows of the queue as it stands now, by cohort and person, about ``count`` people at a time.
+
+    A planning that replaces rows meanwhile does not mix with these: all parts are of one snapshot.
 
     Args:
         lake: where the queue lies.
         planned_since: rows of an earlier planning are passed over.
         cohorts: only these; None reads all.
         is_planned: rows with the outcome ``planned``, or all the others.
-        count: how many at once.
+        count: how many people at once.
     """
-    columns = ", ".join(QUEUE_SCHEMA.names)
-    after: tuple[int, str] = (-(2**62), "")
+    version = lake.snapshot_id()
+    wanted = (
+        f"from {TABLE} at (version => {version}) where planned_at >= ? and (outcome = 'planned') = ? "
+        "and (? or cohort in (select unnest(?::date[])))"
+    )
+    values = [planned_since, is_planned, cohorts is None, list(cohorts or ())]
     with lake.connect(read_only=True) as connection:
-        while True:
-            found = connection.execute(
-                f"select {columns} from {TABLE} "  # noqa: S608 - our own names
-                "where planned_at >= ? and (outcome = 'planned') = ? and (person_id > ? or person_id = ? and plan > ?) "
-                "and (? or cohort in (select unnest(?::date[]))) order by person_id, plan limit ?",
-                [planned_since, is_planned, after[0], *after, cohorts is None, list(cohorts or ()), count],
+        # Parts follow the order the rows lie in, so that each reads its own files and the whole stays linear.
+        parts = connection.execute(
+            "with people as (select cohort, person_id, dense_rank() over (order by cohort, person_id) as rank "  # noqa: S608
+            f"{wanted}) select min(cohort), max(cohort), min(person_id) filter (where cohort = first), "
+            "max(person_id) filter (where cohort = last) from (select *, (rank - 1) // ? as part, "
+            "min(cohort) over (partition by (rank - 1) // ?) as first, "
+            "max(cohort) over (partition by (rank - 1) // ?) as last from people) group by part order by part",
+            [*values, count, count, count],
+        ).fetchall()
+        for first, last, first_id, last_id in parts:
+            rows = connection.execute(
+                f"select {', '.join(QUEUE_SCHEMA.names)} {wanted} and cohort between ? and ? "  # noqa: S608 - our own
+                "and (cohort > ? or person_id >= ?) and (cohort < ? or person_id <= ?) "
+                "order by cohort, plan, person_id",
+                [*values, first, last, first, first_id, last, last_id],
             ).fetchall()
-            if not found:
-                return
-            rows = [QueueRow._make(row) for row in found]
-            yield rows
-            after = (rows[-1].person_id, rows[-1].plan)
+            yield [QueueRow._make(row) for row in rows]

@@ -214,13 +214,14 @@ def _part(name: str, source: str) -> _Part:
 
 
 @lru_cache(maxsize=8)
-def _tail(language: str) -> str:
+@lru_cache(maxsize=8)
+def _tail_part(language: str) -> _Part:
     """What stands below every email, in its language, else in English."""
     path = folder() / f"_tail.{language}.txt"
     path = path if path.exists() else folder() / "_tail.txt"
     source = path.read_text(encoding="utf-8")
     _must_hold(path, source, _EMAIL_NEEDS)
-    return source
+    return _part("_tail", source)
 
 
 def _must_hold(path: Path, source: str, names: tuple[str, ...]) -> None:

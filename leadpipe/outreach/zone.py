@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from leadpipe.leads.place import place_of
 
 if TYPE_CHECKING:
     from leadpipe.outreach.facts import PersonRow
@@ -20,39 +21,17 @@ def zone_of(row: PersonRow, team_timezone: str) -> str:
     return (own and zone_of_zip(own)) or (row.phone and _zone_of_prefix(row.phone[:5])) or team_timezone
 
 
-@lru_cache(maxsize=65536)
 def zone_of_zip(zip_code: str) -> str | None:
     """The zone of a ZIP code; None when unknown."""
-    import zipcodes
-
-    if not (zip_code.isdigit() and len(zip_code) == 5):
-        return None
-    zones = {str(place["timezone"]) for place in zipcodes.matching(zip_code) if place.get("timezone")}
-    return next((zone for zone in sorted(zones) if _is_zone(zone)), None)
+    return _zone_of(zip_code, "")
 
 
-@lru_cache(maxsize=1024)
 def _zone_of_prefix(prefix: str) -> str | None:
-    """The zone that most ZIP codes of a US area code (``+1`` and three digits) lie in."""
-    from collections import Counter
-
-    import zipcodes
-
-    if not prefix.startswith("+1"):
-        return None
-    area = prefix[2:]
-    zones = Counter(
-        str(place["timezone"])
-        for place in zipcodes.list_all()
-        if area in place.get("area_codes", ()) and place.get("timezone")
-    )
-    return next((zone for zone, _ in zones.most_common() if _is_zone(zone)), None)
+    """A zone of a US area code (``+1`` and three digits); a few codes lie in two."""
+    return _zone_of("", prefix) if prefix.startswith("+1") else None
 
 
-def _is_zone(name: str) -> bool:
-    """One record of the table holds a town where the zone should be (compliance 9.1)."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return False
-    return True
+@lru_cache(maxsize=65536)
+def _zone_of(zip_code: str, prefix: str) -> str | None:
+    candidates = place_of(zip_code, "", "", prefix).candidates
+    return candidates[0].zone if candidates else None
