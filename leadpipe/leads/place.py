@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 FEW_ZIPS = 5
 CANADIAN_AREA_CODES = frozenset(
     "204 226 236 249 250 257 263 289 306 343 354 365 367 368 382 403 416 418 428 431 437 438 450 468 474 506 514 519 "
-    "548 579 581 584 587 604 613 639 647 672 683 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 942".split()
+    "548 579 581 584 587 604 613 639 647 672 683 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 "
+    "942".split()
 )
 CARIBBEAN_AREA_CODES = frozenset(
     "242 246 264 268 284 345 441 473 649 658 664 721 758 767 784 809 829 849 868 869 876".split()
@@ -78,6 +79,12 @@ def place_of(zip_code: str, state: str, country: str, phone_prefix: str) -> Plac
         candidates += _abroad(phone_prefix)
         evidence.append(f"country code of {phone_prefix[:3]}")
     return Place(tuple(dict.fromkeys(candidates)), _country(zip_code, country, phone_prefix, area), tuple(evidence))
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str) -> ZoneInfo:
+    """The zone, read once: ``ZoneInfo`` itself keeps only the last eight."""
+    return ZoneInfo(name)
 
 
 def prefix_of(phone: str | None) -> str:

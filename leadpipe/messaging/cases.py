@@ -7,18 +7,19 @@ read. What does not: any rule (``policy``), what follows from a verdict (``claim
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
-from sqlalchemy import text
+import orjson
 
 from leadpipe.leads.place import prefix_of
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
 from leadpipe.policy.case import Case, Consent, Contact, HistoryItem, Relationship, Suppression
 
 if TYPE_CHECKING:
+    from psycopg import Cursor
     from sqlalchemy import Connection
 
     from leadpipe.settings import Settings
@@ -45,57 +46,72 @@ class Subject:
     judged_for: datetime | None = None
 
 
-_NOWHERE: Mapping[str, str] = {}
+class _Refusal(NamedTuple):
+    """The newest row about one channel of a contact point: a refusal, or its lifting."""
+
+    channel: str
+    action: str
+    source: str
+    at: datetime
+
+
+_NO_POINT = (0, "", None)
+_NO_PERSON = (0, "", "", "", "", None)
+_NO_PROOF: Mapping[str, Any] = {}
 _NO_RELATIONSHIP = Relationship()
+# Consents that may reach a channel, by the channel they name (``policy.contactability``).
+_REACHED_BY = {
+    "email": ("email", "all", "any"),
+    "sms": ("sms", "phone", "all", "any"),
+    "whatsapp": ("whatsapp", "phone", "all", "any"),
+}
 # An act of the team in the CRM by its kind, as a message of that channel; a note reaches nobody.
 _HUMAN_CHANNELS = {"text": "sms", "call": "call", "email": "email"}
-_MANUAL = "manual"
+# The purpose of what people of the team send by themselves: it counts for the law's limits, not as our introduction.
+MANUAL = "manual"
 
-_POINTS = text("select id, kind, address from ledger.contact_points where id = any(:points)")
-_PEOPLE = text(
-    """
-    select p.person_id, p.place, i.asked_at
+_POINTS: LiteralString = "select id, kind, address from ledger.contact_points where id = any(%(points)s::bigint[])"
+_PEOPLE: LiteralString = """
+    select p.person_id, p.place->>'zip', p.place->>'city', p.place->>'state', p.place->>'country', i.asked_at
     from ledger.people p
     left join (
-      select person_id, max(occurred_at) as asked_at from ledger.inquiries where person_id = any(:people) group by 1
+      select person_id, max(occurred_at) as asked_at from ledger.inquiries
+      where person_id = any(%(people)s::bigint[]) group by 1
     ) i using (person_id)
-    where p.person_id = any(:people)
+    where p.person_id = any(%(people)s::bigint[])
     """
-)
-_CONSENTS = text(
+# Only written consent is worth its proof (C2), and proofs are the bulk of the bytes.
+_CONSENTS: LiteralString = """
+    select person_id, contact_point_id, id, level, channel, at, source, scope, seller, expires_at,
+      case when level = 'pewc' then evidence::text end
+    from ledger.consents
+    where person_id = any(%(people)s::bigint[]) and channel = any(%(channels)s::text[])
+    order by at, id
     """
-    select id, person_id, contact_point_id, channel, level, scope, seller, source, evidence, at, expires_at
-    from ledger.consents where person_id = any(:people) order by at, id
-    """
-)
 # The newest row of each (point, channel) decides; a lift is kept, since it outlives older refusals of other channels.
-_SUPPRESSIONS = text(
-    """
+_SUPPRESSIONS: LiteralString = """
     select distinct on (contact_point_id, channel) contact_point_id, channel, action, source, at
-    from ledger.suppressions where contact_point_id = any(:points)
+    from ledger.suppressions where contact_point_id = any(%(points)s::bigint[])
     order by contact_point_id, channel, at desc, id desc
     """
-)
-# Also what another CRM person at the same address was sent: it is one receiver.
-_SENT = text(
-    """
-    select id, person_id, contact_point_id, channel, purpose, coalesce(accepted_at, changed_at) as at
-    from ledger.messages where person_id = any(:people) and state = any(:out)
+# Also what another CRM person at the same address was sent, and wrote: it is one receiver.
+_SENT: LiteralString = """
+    select id::text, person_id, contact_point_id, channel, purpose, coalesce(accepted_at, changed_at)
+    from ledger.messages where person_id = any(%(people)s::bigint[]) and state = any(%(out)s::text[])
     union
-    select id, person_id, contact_point_id, channel, purpose, coalesce(accepted_at, changed_at)
-    from ledger.messages where contact_point_id = any(:points) and state = any(:out)
+    select id::text, person_id, contact_point_id, channel, purpose, coalesce(accepted_at, changed_at)
+    from ledger.messages where contact_point_id = any(%(points)s::bigint[]) and state = any(%(out)s::text[])
     """
-)
-_RECEIVED = text(
-    """
-    select id, person_id, contact_point_id, channel, received_at as at
-    from ledger.inbound_messages where not is_auto_reply and person_id = any(:people)
+_RECEIVED: LiteralString = """
+    select id, person_id, contact_point_id, channel, received_at
+    from ledger.inbound_messages where not is_auto_reply and person_id = any(%(people)s::bigint[])
     union
     select id, person_id, contact_point_id, channel, received_at
-    from ledger.inbound_messages where not is_auto_reply and contact_point_id = any(:points)
+    from ledger.inbound_messages where not is_auto_reply and contact_point_id = any(%(points)s::bigint[])
     """
+_HUMAN: LiteralString = (
+    "select person_id, kind, at from ledger.human_actions where person_id = any(%(people)s::bigint[])"
 )
-_HUMAN = text("select person_id, kind, at from ledger.human_actions where person_id = any(:people)")
 
 
 def read_cases(connection: Connection, subjects: Sequence[Subject], *, now: datetime, settings: Settings) -> list[Case]:
@@ -114,64 +130,63 @@ class _Facts:
     """Everything the ledger holds about a batch's receivers, by person and by contact point."""
 
     def __init__(self, connection: Connection, subjects: Sequence[Subject]) -> None:
-        people = sorted({s.person_id for s in subjects})
-        points = sorted({s.contact_point_id for s in subjects})
-        ids: dict[str, Any] = {"people": people, "points": points}
-        self._points = {row.id: row for row in connection.execute(_POINTS, {"points": points})}
-        self._people = {row.person_id: row for row in connection.execute(_PEOPLE, {"people": people})}
+        self._cursor = cast("Cursor[Any]", connection.connection.cursor())
+        self._values = {
+            "people": id_array({s.person_id for s in subjects}),
+            "points": id_array({s.contact_point_id for s in subjects}),
+            "channels": sorted({reach for s in subjects for reach in _REACHED_BY[s.channel]}),
+            "out": [str(state) for state in WENT_OUT | UNSURE],
+        }
+        self._points: dict[int, tuple[Any, ...]] = {row[0]: row for row in self._rows(_POINTS)}
+        self._people: dict[int, tuple[Any, ...]] = {row[0]: row for row in self._rows(_PEOPLE)}
         self._consents: dict[int, list[tuple[int | None, Consent]]] = defaultdict(list)
-        for row in connection.execute(_CONSENTS, {"people": people}):
-            self._consents[row.person_id].append((row.contact_point_id, _consent(row)))
-        self._suppressions: dict[int, dict[str, Any]] = defaultdict(dict)
-        for row in connection.execute(_SUPPRESSIONS, {"points": points}):
-            self._suppressions[row.contact_point_id][row.channel] = row
+        for row in self._rows(_CONSENTS):
+            self._consents[row[0]].append((row[1], _consent(row)))
+        self._suppressions: dict[int, dict[str, _Refusal]] = defaultdict(dict)
+        for point, *refusal in self._rows(_SUPPRESSIONS):
+            self._suppressions[point][refusal[0]] = _Refusal(*refusal)
         self._by_person: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
         self._by_point: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
-        self._read_history(connection, ids)
+        self._read_history()
 
-    def _read_history(self, connection: Connection, ids: dict[str, Any]) -> None:
-        out = [str(state) for state in WENT_OUT | UNSURE]
-        for row in connection.execute(_SENT, ids | {"out": out}):
-            item = HistoryItem(at=row.at, direction="out", channel=row.channel, purpose=row.purpose)
-            self._by_person[row.person_id][f"m{row.id}"] = item
-            self._by_point[row.contact_point_id][f"m{row.id}"] = item
-        for row in connection.execute(_RECEIVED, ids):
-            item = HistoryItem(at=row.at, direction="in", channel=row.channel)
-            self._by_point[row.contact_point_id][f"i{row.id}"] = item
-            if row.person_id is not None:
-                self._by_person[row.person_id][f"i{row.id}"] = item
-        for number, row in enumerate(connection.execute(_HUMAN, {"people": ids["people"]})):
-            if channel := _HUMAN_CHANNELS.get(row.kind):
-                item = HistoryItem(at=row.at, direction="out", channel=channel, purpose=_MANUAL)
-                self._by_person[row.person_id][f"h{number}"] = item
+    def _rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        return self._cursor.execute(query.encode(), self._values).fetchall()
+
+    def _read_history(self) -> None:
+        for key, person, point, channel, purpose, at in self._rows(_SENT):
+            item = HistoryItem(at=at, direction="out", channel=channel, purpose=purpose)
+            self._by_person[person][key] = item
+            self._by_point[point][key] = item
+        for key, person, point, channel, at in self._rows(_RECEIVED):
+            item = HistoryItem(at=at, direction="in", channel=channel)
+            self._by_point[point][f"in {key}"] = item
+            if person is not None:
+                self._by_person[person][f"in {key}"] = item
+        for number, (person, kind, at) in enumerate(self._rows(_HUMAN)):
+            if channel := _HUMAN_CHANNELS.get(kind):
+                item = HistoryItem(at=at, direction="out", channel=channel, purpose=MANUAL)
+                self._by_person[person][f"human {number}"] = item
 
     def case(self, subject: Subject, at: datetime, has_template: bool) -> Case:
-        point = self._points.get(subject.contact_point_id)
-        person = self._people.get(subject.person_id)
-        place = person.place if person is not None else _NOWHERE
-        is_email = point is not None and point.kind == "email"
-        address = point.address if point is not None else None
+        _, kind, address = self._points.get(subject.contact_point_id, _NO_POINT)
+        _, zip_code, city, state, country, asked_at = self._people.get(subject.person_id, _NO_PERSON)
         return Case(
             id=subject.message_id,
             now=at,
             channel=subject.channel,
             purpose=subject.purpose,
             contact=Contact(
-                phone=None if is_email else address,
-                email=address if is_email else None,
-                zip=place.get("zip") or "",
-                city=place.get("city") or "",
-                state=place.get("state") or "",
-                country=place.get("country") or "",
+                phone=address if kind == "phone" else None,
+                email=address if kind == "email" else None,
+                zip=zip_code or "",
+                city=city or "",
+                state=state or "",
+                country=country or "",
             ),
             consents=self._consents_of(subject),
             suppressions=self._suppressions_of(subject),
             history=self._history_of(subject),
-            relationship=(
-                Relationship(inquiry_at=person.asked_at)
-                if person is not None and person.asked_at is not None
-                else _NO_RELATIONSHIP
-            ),
+            relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
             subject=subject.subject or None,
             body=subject.body,
             is_template=subject.channel == "whatsapp" and has_template,
@@ -182,7 +197,7 @@ class _Facts:
         found = self._consents.get(subject.person_id)
         if not found:
             return ()
-        return tuple(consent for point, consent in found if point is None or point == subject.contact_point_id)
+        return tuple([consent for point, consent in found if point is None or point == subject.contact_point_id])
 
     def _suppressions_of(self, subject: Subject) -> tuple[Suppression, ...]:
         """Refusals that stand.
@@ -210,48 +225,39 @@ class _Facts:
         return tuple(sorted(items.values(), key=lambda item: item.at))
 
 
-def _consent(row: Any) -> Consent:
+def _consent(row: tuple[Any, ...]) -> Consent:
+    _, _, consent_id, level, channel, at, source, scope, seller, expires_at, proof = row
     return Consent(
-        id=row.id,
-        level=row.level,
-        channel=row.channel,
-        at=row.at,
-        source=row.source,
-        scope=row.scope,
-        seller=row.seller,
-        evidence=row.evidence,
-        expires_at=row.expires_at,
+        id=consent_id,
+        level=level,
+        channel=channel,
+        at=at,
+        source=source,
+        scope=scope,
+        seller=seller,
+        evidence=orjson.loads(proof) if proof else _NO_PROOF,
+        expires_at=expires_at,
     )
+
+
+def id_array(ids: Iterable[int]) -> str:
+    """Ids as PostgreSQL writes an array: thousands of them pass as one parameter, not one by one."""
+    return "{" + ",".join(map(str, sorted(ids))) + "}"
 
 
 def frozen(case: Case) -> dict[str, Any]:
     """What the verdict depended on, as JSON: no address, no words (they are the message's own columns).
 
-    A consent's proof stays in its row; which parts of it were there is what the rule asks.
+    A consent's proof stays in its own row, which nothing changes and its id names.
     """
-    contact, asked = case.contact, case.relationship.inquiry_at
+    contact = case.contact
     return {
         "judged_for": case.now,
-        "place": {"zip": contact.zip, "city": contact.city, "state": contact.state, "country": contact.country},
+        "place": [contact.zip, contact.city, contact.state, contact.country],
         "phone_prefix": prefix_of(contact.phone),
-        "consents": [
-            {
-                "id": consent.id,
-                "level": consent.level,
-                "channel": consent.channel,
-                "at": consent.at,
-                "scope": consent.scope,
-                "seller": consent.seller,
-                "source": consent.source,
-                "expires_at": consent.expires_at,
-                "proof": sorted(name for name, value in consent.evidence.items() if value),
-            }
-            for consent in case.consents
-        ],
-        "suppressions": [{"channel": s.channel, "at": s.at, "source": s.source} for s in case.suppressions],
-        "history": [
-            {"at": i.at, "direction": i.direction, "channel": i.channel, "purpose": i.purpose} for i in case.history
-        ],
-        "inquiry_at": asked,
+        "consents": [[c.id, c.level, c.channel, c.at] for c in case.consents],
+        "suppressions": [[s.channel, s.source, s.at] for s in case.suppressions],
+        "history": [[i.direction, i.channel, i.purpose, i.at] for i in case.history],
+        "inquiry_at": case.relationship.inquiry_at,
         "is_template": case.is_template,
     }

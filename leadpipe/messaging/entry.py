@@ -7,13 +7,15 @@ does not: choosing the state (``enqueue``), any later move (``protocol``).
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import orjson
 
+from leadpipe.messaging.cases import id_array
 from leadpipe.messaging.gate import write_rows
 from leadpipe.messaging.protocol import Event, IllegalMove, State, is_legal
 from leadpipe.messaging.segments import count_segments
@@ -58,25 +60,34 @@ def evidence_of(intent: Intent, inputs: dict[str, Any]) -> tuple[str, str]:
     return frozen.decode(), hashlib.sha256(frozen).hexdigest()
 
 
+_KNOWN: LiteralString = """
+    select person_id, contact_point_id from ledger.messages
+    where plan = %(plan)s and step = %(step)s and occurrence = %(occurrence)s
+      and (person_id = any(%(people)s::bigint[]) or contact_point_id = any(%(points)s::bigint[]))
+    """
+
+
 def known_intents(connection: Connection, intents: Sequence[Intent]) -> set[str]:
     """Ids of those intents that the ledger already has by either key."""
-    rows = _cursor(connection).execute(
-        b"select w.id::text from unnest(%(ids)s::uuid[], %(people)s::bigint[], %(points)s::bigint[], %(plans)s::text[],"
-        b" %(steps)s::text[], %(occurrences)s::int[]) as w (id, person_id, contact_point_id, plan, step, occurrence) "
-        b"where exists (select 1 from ledger.messages m where (m.person_id, m.plan, m.step, m.occurrence) = "
-        b"(w.person_id, w.plan, w.step, w.occurrence)) "
-        b"or exists (select 1 from ledger.messages m where (m.contact_point_id, m.plan, m.step, m.occurrence) = "
-        b"(w.contact_point_id, w.plan, w.step, w.occurrence))",
-        {
-            "ids": [i.id for i in intents],
-            "people": [i.person_id for i in intents],
-            "points": [i.contact_point_id for i in intents],
-            "plans": [i.plan for i in intents],
-            "steps": [i.step for i in intents],
-            "occurrences": [i.occurrence for i in intents],
-        },
-    )
-    return {row[0] for row in rows}
+    cursor = _cursor(connection)
+    by_step: dict[tuple[str, str, int], list[Intent]] = defaultdict(list)
+    for intent in intents:
+        by_step[intent.plan, intent.step, intent.occurrence].append(intent)
+    known: set[str] = set()
+    for (plan, step, occurrence), group in by_step.items():
+        met = cursor.execute(
+            _KNOWN.encode(),
+            {
+                "plan": plan,
+                "step": step,
+                "occurrence": occurrence,
+                "people": id_array({i.person_id for i in group}),
+                "points": id_array({i.contact_point_id for i in group}),
+            },
+        ).fetchall()
+        people, points = {person for person, _ in met}, {point for _, point in met}
+        known |= {i.id for i in group if i.person_id in people or i.contact_point_id in points}
+    return known
 
 
 def enter(connection: Connection, entries: Sequence[Entry], *, now: datetime) -> set[str]:

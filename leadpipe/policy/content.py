@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
+from itertools import chain
 
 from leadpipe.policy.case import Case
 from leadpipe.policy.pack import Pack, PolicySettings
@@ -40,11 +41,8 @@ def lint(case: Case, pack: Pack, settings: PolicySettings) -> list[Found]:
     for offer in settings.approved_offers:
         # Words that counsel approved are not linted for money again.
         body = body.replace(offer, "")
-    found: list[Found] = []
-    for paragraph in body.split("\n\n"):
-        found += [hit for hit in _hits(paragraph, pack) if hit not in found]
-    if case.subject:
-        found += [hit for hit in _hits(case.subject, pack) if hit not in found]
+    hits = list(chain.from_iterable(_hits(part, pack) for part in (*body.split("\n\n"), case.subject or "")))
+    found = list(dict.fromkeys(hits)) if hits else hits
     if any(code == "offer_not_approved" for _, code, _ in found) and "refer a friend" in body.lower():
         found.append(("BLOCK", "respa_referral", "C39"))
     found += _email(case, pack, settings) if case.channel == "email" else _text(case, settings)

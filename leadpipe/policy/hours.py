@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from leadpipe.leads.place import Candidate
+from leadpipe.leads.place import Candidate, zone_named
 from leadpipe.policy.pack import Pack, Window
 
 # Longer than any run of closed days in the table (a holiday weekend in a no-Sunday state); beyond it nothing opens.
@@ -67,7 +67,7 @@ def _windows(candidates: tuple[Candidate, ...], country: str, pack: Pack) -> tup
 @lru_cache(maxsize=262144)
 def _opens(window: Window, zone_name: str, state: str, at: datetime, pack: Pack) -> datetime | None:
     """``at`` when it is inside one window in one zone, else the next opening there."""
-    zone = ZoneInfo(zone_name)
+    zone = zone_named(zone_name)
     day = at.astimezone(zone).date()
     for ahead in range(HORIZON_DAYS):
         on = day + timedelta(days=ahead)

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from leadpipe.leads.place import Place, place_of, prefix_of
+from leadpipe.leads.place import Place, place_of, prefix_of, zone_named
 from leadpipe.policy import contactability, content, hours
 from leadpipe.policy.case import Case
 from leadpipe.policy.contactability import Facts
@@ -81,7 +80,7 @@ class Verdict:
                 {
                     "zone": candidate.zone,
                     "state": candidate.state,
-                    "local_time": self.now.astimezone(ZoneInfo(candidate.zone)).isoformat(timespec="minutes"),
+                    "local_time": self.now.astimezone(zone_named(candidate.zone)).isoformat(timespec="minutes"),
                 }
                 for candidate in self.place.candidates
             ],
