@@ -164,7 +164,7 @@ def _play(script: Script, supervisor: Supervisor, stop: threading.Event) -> None
             supervisor.watch()
             show()
             stop.wait(VIEW_SECONDS)
-        script.finish()
+        script.finish(is_interrupted=stop.is_set())
         worker.join(timeout=30)
         show()
 

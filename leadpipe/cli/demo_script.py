@@ -33,14 +33,16 @@ QUIET_SECONDS = 60
 SHORTEST_WINDOW_SECONDS = 20
 # Without --leads they come one in four seconds, without end.
 LEADS_PER_BATCH, BATCH_SECONDS = 15, 60
-# Of the arrivals' time: when the backfill, the nightly run and the jump begin.
-BACKFILL_AT, NIGHTLY_AT, JUMP_AT = 0.05, 0.35, 0.6
+# Of the arrivals' time: when the day's data jobs, the backfill, the nightly run and the jump begin at the earliest.
+DATA_AT, BACKFILL_AT, NIGHTLY_AT, JUMP_AT = 0.02, 0.1, 0.3, 0.6
 ENDLESS_WINDOW_SECONDS = 180
 # Short of a day: no lead turns a day old, and no message stale, by the jump alone.
-JUMP = timedelta(hours=23, minutes=55)
+JUMP = timedelta(hours=23, minutes=59)
 COHORTS = 12
 QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
+DATA_JOBS = ("refresh_market", "train_model", "score_leads")
+LISTINGS_JOB = "refresh_listings"
 
 
 def cohorts_before(today: date) -> list[str]:
@@ -67,6 +69,7 @@ class Script:
     _reactivation: Planned = field(default_factory=lambda: Planned(planned=0, enqueued=0))
     _backfill: Backfilled = field(default_factory=lambda: Backfilled(partitions=0, enqueued=0))
     _over: threading.Event = field(default_factory=threading.Event)
+    _is_interrupted: bool = False
 
     @contextmanager
     def closing(self) -> Generator[None]:
@@ -165,26 +168,52 @@ class Script:
     # what happens
 
     def act(self, stop: threading.Event) -> None:
-        """Let people arrive, backfill, run the night, jump; a thread of its own runs this."""
-        try:
+        """Let people arrive and the days' work be done; a thread of its own runs this."""
+        with self._reporting():
             window = self._begin_arrivals()
-            events: list[tuple[float, Callable[[], None]]] = [
-                (BACKFILL_AT, self._run_backfill),
-                (NIGHTLY_AT, self._run_nightly),
-                (JUMP_AT, self._jump),
-            ]
-            for share, event in events:
-                if self._wait(self._live_since + share * window, stop):
-                    return
-                event()
+            calendar = threading.Thread(target=self._turn_the_calendar, args=(window, stop), daemon=True)
+            calendar.start()
+            self._do_the_nights_work(window, stop)
             if self.leads is None:
                 self._arrive_for_ever(stop)
-        except LeadpipeError as error:
-            self.failure = str(error)
-            self._tell(f"failed: {error}")
 
-    def finish(self) -> None:
+    def _do_the_nights_work(self, window: float, stop: threading.Event) -> None:
+        """Market, model and scores; a backfill and what it planned; the nightly run."""
+        if not self.aged or self._wait(self._live_since + DATA_AT * window, stop):
+            return
+        for job in DATA_JOBS:
+            self._run_job(job)
+        self._tell("market data, model and scores are fresh")
+        if not self._wait(self._live_since + BACKFILL_AT * window, stop):
+            self._run_backfill()
+        if not self._wait(self._live_since + NIGHTLY_AT * window, stop):
+            self._run_nightly()
+
+    def _turn_the_calendar(self, window: float, stop: threading.Event) -> None:
+        """One jump to the next morning, which has new homes."""
+        from leadpipe.sandbox.control import jump_all
+
+        with self._reporting():
+            if self._wait(self._live_since + JUMP_AT * window, stop):
+                return
+            clock = jump_all(self.sandbox, self.runtime.engine, JUMP)
+            self._tell(f"the calendar jumps to {clock.now:%A %H:%M} UTC")
+            self._run_job(LISTINGS_JOB)
+            self._tell("listings of the new day are in")
+
+    @contextmanager
+    def _reporting(self) -> Generator[None]:
+        """An error ends this part of the script and is the demo's finding, unless the demo was interrupted."""
+        try:
+            yield
+        except LeadpipeError as error:
+            if not self._is_interrupted:
+                self.failure = str(error)
+                self._tell(f"failed: {error}")
+
+    def finish(self, *, is_interrupted: bool) -> None:
         """End the script; what it has under way is given up."""
+        self._is_interrupted = is_interrupted
         self._over.set()
 
     def _begin_arrivals(self) -> float:
@@ -215,35 +244,29 @@ class Script:
             next_at += BATCH_SECONDS
 
     def _run_backfill(self) -> None:
-        """Plan a year of cohorts again through Dagster, then enqueue what it planned."""
-        if not self.aged:
-            return
+        """Plan a year of cohorts through Dagster, as the UI does, then enqueue what was planned."""
         partitions = cohorts_before(self.runtime.clock.now().date())
         backfill = self.dagster.launch_backfill([QUEUE_ASSET], partitions, title="Demo: a year of cohorts")
         self._tell(f"backfill of {len(partitions)} cohorts: {partitions[0]} to {partitions[-1]}")
-        if not self._until(lambda: self.dagster.backfill_status(backfill) == "COMPLETED_SUCCESS"):
-            self._tell("the backfill does not finish")
-            return
+        self._until("the backfill", lambda: self.dagster.backfill_status(backfill), "COMPLETED_SUCCESS")
         before = self._count_reactivations()
-        run = self.dagster.launch_job(ENQUEUE_JOB)
-        self._until(lambda: self.dagster.status_of(run) == "SUCCESS")
+        self._run_job(ENQUEUE_JOB)
         enqueued = self._count_reactivations() - before
         self._backfill = Backfilled(partitions=len(partitions), enqueued=enqueued)
         self._tell(f"backfill finished; {enqueued} messages enqueued from it")
 
     def _run_nightly(self) -> None:
-        if not self.aged:
-            return
         before = self._count_reactivations()
-        run = self.dagster.launch_job(NIGHTLY_JOB)
         self._tell("nightly reactivation launched")
-        if not self._until(lambda: self.dagster.status_of(run) == "SUCCESS"):
-            self._tell("the nightly run does not finish")
-            return
+        self._run_job(NIGHTLY_JOB)
         planned = self.runtime.lake.query("select count(*) as n from outreach.queue where outcome = 'planned'")
         enqueued = self._count_reactivations() - before
         self._reactivation = Planned(planned=int(planned["n"][0].as_py()), enqueued=enqueued)
         self._tell(f"nightly run finished: {self._reactivation.planned} planned, {enqueued} enqueued")
+
+    def _run_job(self, job: str) -> None:
+        run = self.dagster.launch_job(job)
+        self._until(job, lambda: self.dagster.status_of(run), "SUCCESS")
 
     def _count_reactivations(self) -> int:
         from sqlalchemy import text
@@ -255,26 +278,30 @@ class Script:
                 ).scalar_one()
             )
 
-    def _jump(self) -> None:
-        from leadpipe.sandbox.control import jump_all
+    def _until(self, what: str, status: Callable[[], str], wanted: str) -> None:
+        """Wait until its status is the wanted one.
 
-        clock = jump_all(self.sandbox, self.runtime.engine, JUMP)
-        self._tell(f"the calendar jumps to {clock.now:%A %H:%M} UTC")
-
-    def _until(self, is_done: Callable[[], bool]) -> bool:
-        """Wait until it is done; False when the demo ends before."""
+        Raises:
+            TransientError: it failed, or the demo ends before.
+        """
+        found = ""
         while not self._over.wait(1):
             with suppress(TransientError):
-                if is_done():
-                    return True
-        return False
+                found = status()
+            if found == wanted:
+                return
+            if found in {"FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED"}:
+                raise TransientError(f"{what} failed; see {self.system.dagster_url}/runs")
+        raise TransientError(f"{what} was not over when the demo ended (it was {found or 'unknown'})")
 
     def _wait(self, until: float, stop: threading.Event) -> bool:
         """Wait; True when the demo ends before."""
-        while time.monotonic() < until:
-            if stop.is_set() or self._over.wait(min(0.5, max(0.0, until - time.monotonic()))):
-                return True
-        return False
+        while not (stop.is_set() or self._over.is_set()):
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            self._over.wait(min(0.5, left))
+        return True
 
     def _tell(self, words: str) -> None:
         self.told.append(f"{time.monotonic() - self._live_since:5.0f} s  {words}")
