@@ -69,7 +69,12 @@ def _header(mail: EmailMessage, name: str) -> str:
         value = str(mail[name] or "")
     except (ValueError, IndexError, AttributeError, TypeError):  # broken headers break the parser in many ways
         value = str(dict(mail.raw_items()).get(name, ""))
-    return value.replace("\x00", "").replace("\r", " ").replace("\n", " ")
+    return _storable(value).replace("\r", " ").replace("\n", " ")
+
+
+def _storable(words: str) -> str:
+    """Without NUL and without the halves of surrogate pairs that broken encodings leave: no store can hold them."""
+    return words.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _address(mail: EmailMessage) -> str:
@@ -112,7 +117,7 @@ def _body(mail: EmailMessage, kind: str) -> str:
         # An unknown or a lying charset: read what can be read.
         payload = part.get_payload(decode=True)
         content = payload.decode("utf-8", errors="replace") if isinstance(payload, bytes) else ""
-    return str(content).replace("\x00", "")
+    return _storable(str(content))
 
 
 class _Words(HTMLParser):

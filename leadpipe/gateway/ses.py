@@ -44,14 +44,14 @@ def router(runtime: Runtime, verifier: SnsVerifier) -> APIRouter:
         now = runtime.clock.now()
         try:
             envelope = verifier.verify(body, now=now)
+            if envelope.kind == "SubscriptionConfirmation":
+                verifier.confirm(envelope)
+                return JSONResponse({"status": "confirmed"})
         except BadRecord as error:
             return JSONResponse({"error": f"unreadable: {error}"}, 400)
         except Rejected as error:
             log.warning("an SNS message is not believed: %s", error.code)
             return JSONResponse({"error": error.code}, 401)
-        if envelope.kind == "SubscriptionConfirmation":
-            verifier.confirm(envelope)
-            return JSONResponse({"status": "confirmed"})
         context = Context(settings=runtime.settings, now=now)
         if envelope.kind == "UnsubscribeConfirmation":
             _tell_unsubscribed(runtime, envelope, context)

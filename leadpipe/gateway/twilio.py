@@ -66,7 +66,8 @@ def router(runtime: Runtime) -> APIRouter:
         if not _is_id(sid) or not _is_id(state):
             return JSONResponse({"error": "unreadable: no MessageSid or MessageStatus"}, 400)
         headers = {"query": request.scope["query_string"].decode("latin-1")}
-        key = f"{sid}:{state}:{fields.get('ErrorCode', '')[:_MAX_ID]}"
+        code = fields.get("ErrorCode", "")
+        key = f"{sid}:{state}:{code if code.isdigit() and len(code) < _MAX_ID else ''}"
         await take(Report(source=STATUS, kind=state, dedupe_key=key, body=body, headers=headers))
         return Response(status_code=204)
 
@@ -155,11 +156,13 @@ def _fields(report: Report) -> dict[str, str]:
     if report.body[:1] == b"{":
         # Found by the poller: the message's JSON, in the form the webhook would have had.
         row: dict[str, Any] = json.loads(report.body)
-        return {"MessageSid": row["sid"], "From": row["from"], "To": row["to"] or "", "Body": row["body"] or ""}
-    fields = dict(parse_qsl(report.body.decode(errors="replace"), keep_blank_values=True))
-    if not fields:
+        found = {"MessageSid": row["sid"], "From": row["from"], "To": row["to"] or "", "Body": row["body"] or ""}
+    else:
+        found = dict(parse_qsl(report.body.decode(errors="replace"), keep_blank_values=True))
+    if not found:
         raise BadRecord("a Twilio report without fields")
-    return fields
+    # NUL is the one character that PostgreSQL's text cannot hold.
+    return {name: value.replace("\x00", "") for name, value in found.items()}
 
 
 EFFECTS: dict[str, reports.Effect] = {STATUS: apply_status, INBOUND: apply_inbound}
