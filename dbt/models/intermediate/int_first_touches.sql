@@ -24,9 +24,10 @@ first_messages as (
         enrolment_id,
         arg_min(message_id, accepted_at) as message_id,
         arg_min(channel, accepted_at) as channel,
-        min(accepted_at) as accepted_at
+        min(accepted_at) as accepted_at,
+        arg_min(concat_ws(':', state, code), created_at) as first_state
     from {{ ref('int_messages') }}
-    where plan = 'new_lead' and is_accepted
+    where plan = 'new_lead'
     group by enrolment_id
 
 )
@@ -40,7 +41,8 @@ select
     ---- text
     first_messages.channel,
     case
-        when first_messages.message_id is null then coalesce(leads.no_message_reason, 'not_yet_sent')
+        when first_messages.accepted_at is null
+            then coalesce(leads.no_message_reason, first_messages.first_state, 'not_yet_planned')
     end as no_message_reason,
 
     ---- numerics

@@ -21,4 +21,4 @@ select
     lead(events.happened_at) over message as valid_to
 from {{ ref('stg_ledger__message_events') }} as events
 inner join {{ ref('int_messages') }} as messages using (message_id)
-window message as (partition by events.message_id order by events.happened_at, events.message_event_id)
+window message as (partition by events.message_id order by events.message_event_id)

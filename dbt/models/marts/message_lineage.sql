@@ -15,9 +15,11 @@ enrolments as (
 
 last_verdicts as (
 
-    select *
+    select
+        *,
+        try_cast(detail ->> '$.evidence.consent_id' as bigint) as consent_id
     from {{ ref('stg_ledger__verdicts') }}
-    qualify row_number() over (partition by message_id order by judged_at desc, verdict_id desc) = 1
+    qualify row_number() over (partition by message_id order by verdict_id desc) = 1
 
 ),
 
@@ -34,11 +36,7 @@ inquiries as (
 
 consents as (
 
-    select
-        consents.* exclude (person_id),
-        coalesce(canonical_people.lead_id, consents.person_id) as person_id
-    from {{ ref('stg_ledger__consents') }} as consents
-    left join {{ ref('int_canonical_people') }} as canonical_people using (person_id)
+    select * from {{ ref('stg_ledger__consents') }}
 
 ),
 
@@ -51,26 +49,6 @@ message_events as (
     from messages
     left join enrolments on enrolments.enrolment_id = messages.enrolment_id
     left join inquiries on inquiries.person_id = messages.person_id and inquiries.occurred_at <= messages.created_at
-    group by messages.message_id
-
-),
-
--- The newest consent for that channel which was in force when the message was made.
-message_consents as (
-
-    select
-        messages.message_id,
-        arg_max(consents.consent_id, consents.consented_at) as consent_id,
-        arg_max(consents.level, consents.consented_at) as consent_level,
-        arg_max(consents.consent_source, consents.consented_at) as consent_source,
-        max(consents.consented_at) as consented_at
-    from messages
-    inner join consents
-        on
-            consents.person_id = messages.person_id
-            and consents.channel = messages.channel
-            and consents.consented_at <= messages.created_at
-            and (consents.expires_at is null or consents.expires_at > messages.created_at)
     group by messages.message_id
 
 ),
@@ -93,7 +71,7 @@ select
     messages.enrolment_id,
     messages.provider_id,
     message_events.event_id,
-    message_consents.consent_id,
+    last_verdicts.consent_id,
 
     ---- text
     messages.plan,
@@ -110,8 +88,8 @@ select
     last_verdicts.decision as last_verdict,
     last_verdicts.rule as last_rule,
     last_verdicts.pack_version,
-    message_consents.consent_level,
-    message_consents.consent_source,
+    consents.level as consent_level,
+    consents.consent_source,
     raw_events.type as event_type,
     raw_events.source as event_source,
 
@@ -128,12 +106,12 @@ select
     messages.accepted_at,
     messages.delivered_at,
     last_verdicts.judged_at as last_judged_at,
-    message_consents.consented_at,
+    consents.consented_at,
     raw_events.occurred_at as event_at
 from messages
 left join enrolments on enrolments.enrolment_id = messages.enrolment_id
 left join last_verdicts on last_verdicts.message_id = messages.message_id
 left join message_events on message_events.message_id = messages.message_id
-left join message_consents on message_consents.message_id = messages.message_id
+left join consents on consents.consent_id = last_verdicts.consent_id
 left join attempts on attempts.message_id = messages.message_id
 left join {{ ref('stg_fub__events') }} as raw_events on raw_events.event_id = message_events.event_id

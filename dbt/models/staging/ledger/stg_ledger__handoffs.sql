@@ -4,5 +4,5 @@ with source as (
 
 )
 
-select * exclude (xid) rename (id as handoff_id)
+select * exclude (xid) rename (id as handoff_id, inbound_id as inbound_message_id)
 from source
