@@ -88,6 +88,8 @@ def _read(runtime: Runtime, token: str) -> Link | None:
 def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
     now = runtime.clock.now()
     with runtime.engine.begin() as connection:
+        if not _is_known(connection, link.contact_point_id):
+            return  # the address was erased: nobody can write to it any more
         people = _people(connection, link.contact_point_id)
         points = _points(connection, link.contact_point_id, people) if is_all else [link.contact_point_id]
         for point in points:
@@ -101,6 +103,13 @@ def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
                 person_id=people[0] if people else None,
                 evidence={"message_id": link.message_id},
             )
+
+
+def _is_known(connection: Connection, contact_point_id: int) -> bool:
+    found = connection.execute(
+        text("select 1 from ledger.contact_points where id = :id for key share"), {"id": contact_point_id}
+    )
+    return found.first() is not None
 
 
 def _people(connection: Connection, contact_point_id: int) -> list[int]:
