@@ -6,6 +6,7 @@ what a model found (``openai_reader``), using it (``outreach.facts``, ``market.c
 Only what the sentence says: nothing is concluded from a name, a language or who else may live there (C37, C38).
 """
 
+# ruff: noqa: E501 - one way to say it a line; broken patterns read worse than long ones
 from __future__ import annotations
 
 import re

@@ -4,6 +4,7 @@ What lives here: telling them by stock words, in English and Spanish. What does 
 Unsure means a person looks.
 """
 
+# ruff: noqa: E501 - one way to say it a line; broken patterns read worse than long ones
 from __future__ import annotations
 
 import re
@@ -14,7 +15,8 @@ from leadpipe.conversation.redact import is_redacted
 _TOPICS: tuple[tuple[str, str], ...] = (
     (
         "minor",
-        r"\b(i am|im|i just turned|tengo) (only |just |solo )?(8|9|1[0-7])( years? old| yrs? old| anos|$|[.])|"
+        r"\b(i am|im|i just turned|tengo) (only |just |solo )?(8|9|1[0-7])\b(?! ?(bed|bath|mile|min|month|week|day|hour|block|k\b|percent|%|unit|home|house|door|mil\b|mes|semana|dia|hora|"
+        r"years? (in|from|of|into|ahead|away)))|"
         r"\b(im|i am) (a minor|underage|under ?age|under 18|in (middle|high) school)\b|\b(soy|somos) menor(es)?( de edad)?\b",
     ),
     (
@@ -31,7 +33,7 @@ _TOPICS: tuple[tuple[str, str], ...] = (
         "neighbourhood",
         r"\b(is|are|how) (it|that|this|the \w+|there) (a )?(safe|dangerous|good|bad|nice)( \w+)? ?(area|neighborhood|neighbourhood|part)\b|"
         r"\b(how|is it) safe\b|\bsafe (area|neighborhood|neighbourhood|street)\b|\bcrime( rate)?\b|"
-        r"\b(good|best|bad|better) schools?\b|\bhow are the schools\b|\bschool (ratings?|rankings?)\b|"
+        r"\b(good|best|bad|better) schools?\b|\bhow are the schools\b|\bschools? (is |are )?(any )?(good|bad|nice|decent|great)\b|\bschool (ratings?|rankings?)\b|"
         r"\bwhat (kind|type|sort) of (people|neighbors|neighbours|families)\b|\b(christian|jewish|muslim|hindu|black|white|asian|korean|"
         r"chinese|hispanic|latino|indian) (\w+ )?(neighborhood|neighbourhood|community|area|families|people)\b|"
         r"\b(es|sera) segur[oa]\b|\bzona (segura|peligrosa|tranquila)\b|\bbarrio seguro\b|\bbuenas escuelas\b|\bque tipo de gente\b",

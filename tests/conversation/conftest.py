@@ -9,13 +9,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from leadpipe.clock import FixedClock
 from leadpipe.conversation.inbound import Inbound, StoredInbound, store_inbound
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
+from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
+from leadpipe.store.tables import messages
+from leadpipe.work import replies
+from leadpipe.work.replies import Replies
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -24,7 +28,9 @@ AddPerson = Callable[..., int]
 Say = Callable[..., StoredInbound]
 Write = Callable[..., str]
 Rows = Callable[..., list[dict[str, Any]]]
+ReadReplies = Callable[..., Replies]
 PHONE, EMAIL = "+15125550101", "ana1@example.com"
+WORDS = "Demo Realty, the automated assistant: are you still looking to buy? Reply STOP to opt out."
 
 
 @pytest.fixture
@@ -55,6 +61,15 @@ def add_person(ledger_engine: Engine, clock: FixedClock) -> AddPerson:
     return add
 
 
+def _point(engine: Engine, person_id: int, kind: str) -> int:
+    query = text(
+        "select c.id from ledger.contact_points c join ledger.person_contact_points o on o.contact_point_id = c.id "
+        "where o.person_id = :person and c.kind = :kind order by o.rank limit 1"
+    )
+    with engine.connect() as connection:
+        return connection.execute(query, {"person": person_id, "kind": kind}).scalar_one()
+
+
 @pytest.fixture
 def write(ledger_engine: Engine, clock: FixedClock) -> Write:
     """A function that leaves one of our messages in the ledger, as sending or planning left it; returns its id."""
@@ -64,32 +79,29 @@ def write(ledger_engine: Engine, clock: FixedClock) -> Write:
         person_id: int = 1, *, state: str = "queued", channel: str = "sms", plan: str = "reactivation", **more: Any
     ) -> str:
         message_id = str(uuid.uuid4())
-        kind = "email" if channel == "email" else "phone"
+        went_out = state in {"accepted", "sent", "delivered"}
+        values = {
+            "id": message_id,
+            "person_id": person_id,
+            "contact_point_id": _point(ledger_engine, person_id, "email" if channel == "email" else "phone"),
+            "enrolment_id": more.get("enrolment_id"),
+            "plan": plan,
+            "step": f"step{next(steps)}",
+            "occurrence": 1,
+            "channel": channel,
+            "purpose": more.get("purpose", "marketing"),
+            "subject": "Still looking?" if channel == "email" else "",
+            "body": more.get("body", WORDS),
+            "state": state,
+            "due_at": clock.now(),
+            "created_at": clock.now(),
+            "changed_at": clock.now(),
+            "accepted_at": clock.now() if went_out else None,
+            "provider": "ses" if channel == "email" else "twilio",
+            "provider_id": f"provider-{message_id}" if went_out else None,
+        }
         with ledger_engine.begin() as connection:
-            connection.execute(
-                text(
-                    "insert into ledger.messages (id, person_id, contact_point_id, enrolment_id, plan, step, occurrence, "
-                    "channel, purpose, subject, body, state, due_at, created_at, changed_at, accepted_at, provider, "
-                    "provider_id) select cast(cast(:id as text) as uuid), :person, c.id, :enrolment, :plan, :step, 1, :channel, :purpose, 'Hello', "
-                    "'Are you still looking to buy?', :state, :now, :now, :now, :accepted, :provider, cast(:id as text) "
-                    "from ledger.contact_points c join ledger.person_contact_points o on o.contact_point_id = c.id "
-                    "where o.person_id = :person and c.kind = :kind order by o.rank limit 1"
-                ),
-                {
-                    "id": message_id,
-                    "person": person_id,
-                    "enrolment": more.get("enrolment_id"),
-                    "plan": plan,
-                    "step": f"step{next(steps)}",
-                    "channel": channel,
-                    "purpose": more.get("purpose", "marketing"),
-                    "state": state,
-                    "now": clock.now(),
-                    "accepted": clock.now() if state in {"accepted", "sent", "delivered"} else None,
-                    "provider": "ses" if channel == "email" else "twilio",
-                    "kind": kind,
-                },
-            )
+            connection.execute(insert(messages).values(**values))
         return message_id
 
     return leave
@@ -113,6 +125,40 @@ def say(ledger_engine: Engine, settings: Settings, clock: FixedClock) -> Say:
             return store_inbound(connection, inbound, settings=settings, now=clock.now())
 
     return speak
+
+
+class NoMarket:
+    """Market facts of a house without any."""
+
+    def for_zips(self, zips: Any) -> dict[str, Any]:
+        """None for any ZIP code."""
+        return {}
+
+
+@pytest.fixture
+def runtime(ledger_engine: Engine, settings: Settings, clock: FixedClock) -> Callable[..., Runtime]:
+    """A function that builds a runtime on this test's ledger; keywords change settings."""
+
+    def build(**changes: Any) -> Runtime:
+        built = Runtime(settings.model_copy(update={"a2p_campaign_id": "C1"} | changes))
+        built.__dict__.update(engine=ledger_engine, clock=clock, market_facts=NoMarket())
+        return built
+
+    return build
+
+
+@pytest.fixture
+def read_replies(
+    runtime: Callable[..., Runtime], clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Replies]:
+    """A function that lets turns settle and runs one reply pass; whom it would score again is left alone."""
+    monkeypatch.setattr(replies._Desk, "rescore", lambda self, at_once: None)
+
+    def run(**changes: Any) -> Replies:
+        clock.advance(timedelta(seconds=3))
+        return replies.answer_replies(runtime(**changes), linger_seconds=0)
+
+    return run
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""Reading of words: rules and local model, measured on sentences written apart from both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadpipe.conversation.classify import SUPPRESSING, Reading, classify_many
+from leadpipe.conversation.local_model import INTENTS, sentences
+from leadpipe.conversation.optout import read_words
+
+Judged = list[tuple[str, str, str, Reading]]
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judged:
+    """Every test sentence as (text, intent, sentiment, reading)."""
+    data = yaml.safe_load((Path(__file__).parent / "sentences_test.yaml").read_text(encoding="utf-8"))
+    rows = [(t, intent, tone) for intent, by_tone in data.items() for tone, texts in by_tone.items() for t in texts]
+    readings = classify_many([text for text, _, _ in rows])
+    return [(*row, reading) for row, reading in zip(rows, readings, strict=True)]
+
+
+def share(hits: list[bool]) -> float:
+    return sum(hits) / len(hits)
+
+
+def test_the_test_sentences_are_several_hundred_and_none_of_them_was_trained_on(judged: Judged) -> None:
+    assert len(judged) >= 300
+    assert Counter(intent for _, intent, _, _ in judged).keys() == set(INTENTS)
+    trained = {text.strip().lower() for text, _ in sentences()}
+    # One-word messages (STOP, Unsubscribe) are the same wherever they are written down.
+    shared = {t for t, _, _, _ in judged if t.strip().lower() in trained and len(t.split()) > 2}
+    assert not shared
+
+
+def test_refusals_are_found_and_little_else_is_taken_for_one(judged: Judged) -> None:
+    missed = [text for text, intent, _, reading in judged if intent in SUPPRESSING and not reading.suppress]
+    recall = share([reading.suppress for _, intent, _, reading in judged if intent in SUPPRESSING])
+    false_hits = share([reading.suppress for _, intent, _, reading in judged if intent not in SUPPRESSING])
+    assert recall >= 0.99, missed
+    assert false_hits < 0.02
+
+
+def test_intents_and_tone_are_read_as_measured(judged: Judged) -> None:
+    assert share([intent == reading.intent for _, intent, _, reading in judged]) >= 0.95
+    assert share([tone == reading.sentiment for _, _, tone, reading in judged]) >= 0.90
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "can I stop by at 5?",
+        "Can you stop by the house tomorrow?",
+        "we can't stop looking",
+        "I can't stop thinking about that kitchen",
+        "where is the bus stop?",
+        "does the train stop near there?",
+        "don't stop sending listings please",
+        "we had to stop the car to look at it, loved it",
+        "the end unit please",
+        "is there a stop sign at the corner?",
+        "podemos parar a verla el sábado?",
+        "no pare de mandarme casas",
+        "quit my job so we can move in May",
+        "cancel culture aside, is the HOA strict?",
+        "we want to end our lease and buy",
+    ],
+)
+def test_a_stop_that_is_none_suppresses_nothing(text: str) -> None:
+    reading = classify_many([text])[0]
+    assert not reading.suppress, reading
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP", "stop.", " Stop!! ", "S T O P", "s.t.o.p", "stpo", "STOPP", "stop please", "please STOP", "🛑", "STOP 🙏",
+        "Unsubscribe", "UNSUBSCRIBE ME", "unsubcribe", "remove me", "take me off your list", "don't text me", "dont txt me",
+        "lose my number", "leave me alone", "no more texts", "stop all", "STOPALL", "opt-out", "OptOut", "END", "Quit",
+        "cancel", "ALTO", "Parar", "basta ya", "no me escriban más", "ya no me manden mensajes", "quítenme de la lista",
+        "déjenme en paz", "dejen de llamarme", "no quiero más mensajes", "cancelar suscripción", "dar de baja",
+        "wrong number", "you have the wrong person", "número equivocado", "I'm reporting you to the FCC", "my lawyer will call you",
+        "los voy a demandar", "I revoke my consent", "not interested, stop contacting me", "fuck off",
+    ],
+)  # fmt: skip
+def test_a_refusal_suppresses_however_it_is_typed(text: str) -> None:
+    reading = classify_many([text])[0]
+    assert reading.suppress, reading
+
+
+@pytest.mark.parametrize("text", ["not interested", "no thanks", "we already bought a house", "ya compramos, gracias"])
+def test_no_interest_is_no_legal_opt_out(text: str) -> None:
+    reading = classify_many([text])[0]
+    assert (reading.intent, reading.suppress) == ("not_interested", False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=400))
+def test_any_text_gets_a_whole_reading(text: str) -> None:
+    reading = classify_many([text])[0]
+    assert reading.intent in INTENTS
+    assert reading.suppress == (reading.intent in SUPPRESSING)
+    assert 0 <= reading.confidence <= 1
+    assert reading.sentiment in {"positive", "neutral", "negative"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["stop", "unsubscribe", "stopall", "optout", "alto", "parar"]),
+    st.sampled_from(["", " ", "!", "...", " 🙏", "\n", " 😡😡"]),
+    st.sampled_from([str.lower, str.upper, str.title]),
+)
+def test_case_marks_and_emoji_never_hide_a_keyword(word: str, after: str, case: object) -> None:
+    assert callable(case)
+    words = read_words(f" {case(word)}{after}")
+    assert words is not None
+    assert (words.kind, words.source) == ("stop", "stop_keyword")
+
+
+def test_a_batch_reads_as_each_text_alone() -> None:
+    texts = ["STOP", "is it still available?", "sí, me interesa", "", "👍"]
+    assert classify_many(texts) == [classify_many([text])[0] for text in texts]
