@@ -1,0 +1,324 @@
+"""Everything but people over HTTP: events, notes, calls, texts, tasks, deals, appointments, small tables.
+
+What lives here: FUB sheet 3.4, 5 and 7 as requests. What does not: webhooks (``hooks_api``), people (``people_api``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from leadpipe.sandbox.fub.answers import NOT_FOUND, Call, Listing, Refused, page
+from leadpipe.sandbox.fub.fields import (
+    BODY_KEYS,
+    CALL_OUTCOMES,
+    CREATABLE,
+    NEEDS_ONE_OF,
+    REQUIRED,
+    SORTS,
+    TASK_TYPES,
+    WITH_PERSON,
+    Row,
+)
+from leadpipe.sandbox.fub.people import stamp
+from leadpipe.sandbox.fub.store import custom_field
+
+if TYPE_CHECKING:
+    from leadpipe.sandbox.fub.people_api import PeopleApi
+    from leadpipe.sandbox.fub.store import FubStore
+    from leadpipe.sandbox.state import Sandbox
+
+Reply = tuple[int, Any]
+FILTERS = (
+    "personId", "type", "status", "pipelineId", "userId", "assignedUserId", "assignedTo", "createdById", "phone",
+    "toNumber", "fromNumber", "isCompleted", "name", "event",
+)  # fmt: skip
+# Parameters that the real lists ignore although one would expect them (3.4).
+IGNORED = {"calls": frozenset({"userId"})}
+
+
+class RecordsApi:
+    """Records of one account over HTTP. ``created`` is told of every record that a caller makes."""
+
+    def __init__(self, sandbox: Sandbox, store: FubStore, people: PeopleApi) -> None:
+        self._sandbox = sandbox
+        self._store = store
+        self._people = people
+        self.created: list[Callable[[str, Row], None]] = []
+
+    def answer(self, call: Call) -> Reply:
+        """Any request of a collection that is not people or webhooks."""
+        if call.collection in self._store.small:
+            return self._small(call)
+        if call.collection == "events" and call.method == "POST":
+            return self._post_event(call)
+        if call.collection == "emEvents" and call.method == "POST":
+            return self._post_marketing(call)
+        if call.method == "POST":
+            return self._create(call)
+        if call.record_id is None:
+            return 200, self._list(call)
+        row = self._store.rows[call.collection].get(call.record_id)
+        if row is None:
+            raise Refused(404, NOT_FOUND)
+        if call.method == "GET":
+            return 200, self._shown(row, call)
+        if call.method == "PUT":
+            return 200, self._update(row, call)
+        return self._delete(row, call)
+
+    # lists
+
+    def _small(self, call: Call) -> Reply:
+        rows = self._store.small[call.collection]
+        if call.method == "POST" and call.collection in {"customFields", "stages"}:
+            return self._define(call, rows)
+        if call.method != "GET":
+            raise Refused(403, "You do not have access to this endpoint.")
+        if call.record_id is None:
+            return 200, self._page(sorted(rows.values(), key=lambda row: -row["id"]), call)
+        if call.record_id not in rows:
+            raise Refused(404, NOT_FOUND)
+        return 200, rows[call.record_id]
+
+    def _define(self, call: Call, rows: dict[int, Row]) -> Reply:
+        number = max(rows, default=0) + 1
+        if call.collection == "customFields":
+            if not call.body.get("label") or call.body.get("type") not in {"text", "date", "number", "dropdown"}:
+                raise Refused(400, "Invalid value for 'type' field.")
+            rows[number] = custom_field(number, call.body["label"], call.body["type"], call.body.get("choices"))
+            event = "customFieldsCreated"
+        else:
+            rows[number] = rows[2] | {"id": number, "name": call.body["name"], "isProtected": False}
+            event = "stageCreated"
+        self._store.notify(event, [number], None)
+        return 201, rows[number]
+
+    def _list(self, call: Call) -> Row:
+        needed = NEEDS_ONE_OF.get(call.collection)
+        if needed and not any(call.query.get(name) for name in needed):
+            raise Refused(400, f"One of these parameters is required: {', '.join(needed)}.")
+        records = self._store.rows[call.collection]
+        person = call.query.get("personId", "")
+        tests = self._tests(call)
+
+        def newest_first(below: int | None) -> Iterator[Row]:
+            if person.isdigit():
+                rows = (r for r in records.of_person(int(person)) if below is None or r["id"] < below)
+            else:
+                rows = records.newest_first(below)
+            return (row for row in rows if all(test(row) for test in tests))
+
+        def sorted_by(field: str, falling: bool) -> Iterator[Row]:
+            if field == "updated" and falling and not person:
+                return (row for row in records.last_changed_first() if all(test(row) for test in tests))
+            return iter(_sorted(list(newest_first(None)), field, falling))
+
+        is_whole = not tests and not person
+        listing = Listing(
+            newest_first=newest_first,
+            sorted_by=sorted_by,
+            id_of=lambda row: row["id"],
+            count=lambda: len(records) if is_whole else sum(1 for _ in newest_first(None)),
+        )
+        return self._finish(listing, call)
+
+    def _page(self, rows: list[Row], call: Call) -> Row:
+        listing = Listing(
+            newest_first=lambda below: (row for row in rows if below is None or row["id"] < below),
+            sorted_by=lambda field, falling: iter(_sorted(rows, field, falling)),
+            id_of=lambda row: row["id"],
+            count=lambda: len(rows),
+        )
+        return self._finish(listing, call)
+
+    def _finish(self, listing: Listing[Row], call: Call) -> Row:
+        deep = self._sandbox.config.fub_deep_tokens_work
+        found = page(call.collection, listing, call.query, lambda row: self._shown(row, call), deep_tokens=deep)
+        if call.collection == "deals":
+            by_stage: dict[str, int] = {}
+            for row in listing:
+                by_stage[str(row["stageId"])] = by_stage.get(str(row["stageId"]), 0) + 1
+            found["_metadata"]["totalByStageId"] = by_stage
+        return found
+
+    def _tests(self, call: Call) -> list[Callable[[Row], bool]]:
+        query, ignored = call.query, IGNORED.get(call.collection, frozenset[str]())
+        tests: list[Callable[[Row], bool]] = []
+        if query.get("id"):
+            wanted = set(query["id"].split(","))
+            tests.append(lambda row: str(row["id"]) in wanted)
+        for name in FILTERS:
+            # One person's records come from their own index; deals and appointments name people inside.
+            if query.get(name) and name not in ignored and name != "personId":
+                tests.append(_one_of(name, query[name]))
+        if call.collection == "deals" and query.get("includeDeleted") != "1":
+            tests.append(lambda row: row.get("status") != "Deleted")
+        if query.get("createdAfter"):
+            tests.append(lambda row: str(row.get("created") or row.get("createdAt")) > query["createdAfter"])
+        if call.collection == "events" and query.get("hasProperty"):
+            tests.append(lambda row: bool(row.get("property")) == (query["hasProperty"].lower() in {"1", "true"}))
+        return tests
+
+    def _shown(self, row: Row, call: Call) -> Row:
+        """The row; a text of somebody else's system is redacted (9.9)."""
+        if call.collection == "textMessages" and row.get("_is_private"):
+            return {key: value for key, value in row.items() if key != "_is_private"}
+        return row
+
+    # writing
+
+    def _post_event(self, call: Call) -> Reply:
+        person: Any = call.body.get("person") or {}
+        if not isinstance(person, dict) or not (person or call.body.get("source")):
+            raise Refused(400, "Missing required field in the request: person.")
+        if person.get("id") and int(person["id"]) not in self._store.people.all:
+            raise Refused(404, NOT_FOUND)
+        self._people.check_keys({k: v for k, v in person.items() if k != "id"}, CREATABLE)
+        if call.body.get("source") in self._sandbox.config.fub_archived_sources:
+            return 204, None
+        found, is_new = self._store.add_event(call.body)
+        if is_new and self._sandbox.faults.strikes("fub_not_ready"):
+            found.ready_at = time.monotonic() + self._sandbox.faults.value("fub_not_ready", 5.0)
+        return (201 if is_new else 200), self._store.people.show_created(found)
+
+    def _post_marketing(self, call: Call) -> Reply:
+        ids: list[int] = []
+        unknown: list[str] = []
+        for entry in call.body.get("emEvents") or ():
+            known = self._store.people.match([entry.get("recipient", "")]) if not entry.get("personId") else None
+            person_id = entry.get("personId") or (known.id if known else None)
+            if person_id not in self._store.people.all:
+                unknown.append(str(entry.get("recipient") or person_id))
+                continue
+            row = self._store.add("emEvents", {**entry, "personId": person_id}, is_quiet=True)
+            ids.append(row["id"])
+            event = {"open": "emEventsOpened", "click": "emEventsClicked", "unsubscribe": "emEventsUnsubscribed"}
+            if entry.get("type") in event:
+                self._store.notify(event[entry["type"]], [row["id"]], None)
+        return 200, {"emEventIds": ids, "recipientsNotFound": unknown}
+
+    def _create(self, call: Call) -> Reply:
+        collection, body = call.collection, call.body
+        allowed = BODY_KEYS.get(collection)
+        if allowed is None:
+            raise Refused(403, "You do not have access to this endpoint.")
+        wrong = [key for key in body if key not in allowed and not (collection == "deals" and key.startswith("custom"))]
+        if wrong:
+            raise Refused(400, f"Invalid fields in the request body: {', '.join(wrong)}.")
+        missing = [name for name in REQUIRED.get(collection, ()) if body.get(name) in (None, "")]
+        if missing:
+            raise Refused(400, f"Missing required field in the request: {missing[0]}.")
+        if collection in WITH_PERSON and not (collection == "calls" and body.get("personId") == 0):
+            self._people.visible(int(body["personId"]), call.caller)
+        row = self._store.add(collection, self._row(call), is_dated=collection != "deals")
+        for listener in self.created:
+            listener(collection, row)
+        return 201, self._shown(row, call)
+
+    def _row(self, call: Call) -> Row:
+        """A new record of each kind, as the API writes it for a caller."""
+        body, user = call.body, self._store.users[call.caller.user_id]
+        system = self._sandbox.config.fub_system if call.caller.has_system else None
+        by: Row = {"createdById": user["id"], "updatedById": user["id"], "createdBy": user["name"],
+                   "updatedBy": user["name"]}  # fmt: skip
+        if call.collection == "notes":
+            return by | {"showContent": True, "subject": "", "type": "", "isHtml": False, "actionPlanId": None,
+                         "isExternal": system is not None, "systemId": 1 if system else None, "automationId": None,
+                         "systemName": system, **body}  # fmt: skip
+        if call.collection == "textMessages":
+            return by | {"status": "Sent", "isExternal": True, "systemName": system, "userId": user["id"],
+                         "sent": stamp(self._store.now()), "sharedInboxId": 0, "groupTextId": None,
+                         **body, "isIncoming": bool(body.get("isIncoming"))}  # fmt: skip
+        if call.collection == "calls":
+            if body.get("outcome") is not None and body["outcome"] not in CALL_OUTCOMES:
+                raise Refused(400, "Invalid value for 'outcome' field.")
+            return by | call_row(self._store, body, user) | {"systemId": 1 if system else None, "systemName": system}
+        if call.collection == "tasks":
+            return by | self._task(body)
+        if call.collection == "deals":
+            return self._deal(body)
+        if call.collection == "actionPlansPeople":
+            return by | {"status": "Running", **body}
+        return by | {"timezone": "US/Central", "allDay": False, "originFub": True, "description": "", "location": "",
+                     "invitees": [], "typeId": None, "outcomeId": None, "type": None, "outcome": None,
+                     "isEditable": True, "detailsVisible": True, "isDeletable": True, **body}  # fmt: skip
+
+    def _task(self, body: Row) -> Row:
+        if body.get("type", "Follow Up") not in TASK_TYPES:
+            raise Refused(400, "Invalid value for 'type' field.")
+        user = self._store.users.get(int(body.get("assignedUserId") or 0))
+        name = user["name"] if user else body.get("assignedTo")
+        return {
+            "type": "Follow Up", "dueDate": None, "dueDateTime": None, "externalTaskLink": None,
+            "externalCalendarId": None, "remindSecondsBefore": None, "completed": None,
+            **{key: value for key, value in body.items() if key != "assignedTo"}, "AssignedTo": name,
+            "isCompleted": int(bool(body.get("isCompleted"))),
+        }  # fmt: skip
+
+    def _deal(self, body: Row) -> Row:
+        stages = {s["id"]: (p, s) for p in self._store.pipelines.values() for s in p["stages"]}
+        if int(body["stageId"]) not in stages:
+            raise Refused(400, "Invalid value for 'stageId' field.")
+        pipeline, stage = stages[int(body["stageId"])]
+        people = [p for n in body.get("peopleIds") or () if (p := self._store.people.all.get(int(n))) is not None]
+        users = [u for n in body.get("userIds") or () if (u := self._store.users.get(int(n))) is not None]
+        kept = {key: value for key, value in body.items() if key not in {"peopleIds", "userIds"}}
+        return {
+            "type": 0, "status": "Active", "price": None, "orderWeight": 1000, "description": "",
+            "projectedCloseDate": None, "pipelineId": pipeline["id"], "pipelineName": pipeline["name"],
+            "stageName": stage["name"], "enteredStageAt": stamp(self._store.now()), "commissionValue": None,
+            "agentCommission": None, "teamCommission": None, "timeToClose": None, **kept,
+            "people": [{"id": p.id, "name": p.get("name"), "avatar": None} for p in people],
+            "users": [{"id": u["id"], "name": u["name"], "picture": None} for u in users],
+        }  # fmt: skip
+
+    def _update(self, row: Row, call: Call) -> Row:
+        allowed = BODY_KEYS.get(call.collection, frozenset[str]()) - {"personId"}
+        wrong = [key for key in call.body if key not in allowed]
+        if wrong:
+            raise Refused(400, f"Invalid fields in the request body: {', '.join(wrong)}.")
+        if call.collection == "textMessages":
+            raise Refused(404, NOT_FOUND)
+        fields = dict(call.body)
+        if call.collection == "tasks" and "isCompleted" in fields:
+            fields["isCompleted"] = int(bool(fields["isCompleted"]))
+            fields["completed"] = stamp(self._store.now()) if fields["isCompleted"] else None
+        if call.collection == "appointments" and not all(name in fields for name in REQUIRED["appointments"]):
+            raise Refused(400, "Missing required field in the request: title.")
+        return self._store.change(call.collection, row, fields)
+
+    def _delete(self, row: Row, call: Call) -> Reply:
+        if call.collection in {"calls", "textMessages", "events"}:
+            raise Refused(403, "You do not have access to this endpoint.")
+        if call.collection == "deals":
+            self._store.change("deals", row, {"status": "Deleted"})
+            return 200, {}
+        self._store.remove(call.collection, row)
+        return (204, None) if call.collection == "appointments" else (200, {})
+
+
+def call_row(store: FubStore, body: Row, user: Row) -> Row:
+    """A call as it is read; an agent's own calls have the same shape."""
+    person = store.people.all.get(int(body.get("personId") or 0))
+    digits = "".join(filter(str.isdigit, str(body.get("phone") or "")))[-10:]
+    return {
+        "relationshipId": 0, "name": person.get("name") if person else "",
+        "firstName": person.get("firstName") if person else "", "lastName": person.get("lastName") if person else "",
+        "userId": user["id"], "userName": user["name"], "fromNumber": "", "toNumber": digits, "forwardNumber": None,
+        "note": None, "outcome": None, "duration": 0, "recordingUrl": "", "sharedInboxId": 0, "conferenceCallId": None,
+        "systemId": None, "ringDuration": None, "startedAt": None, **body,
+        "phone": digits, "isIncoming": bool(body.get("isIncoming")),
+    }  # fmt: skip
+
+
+def _one_of(name: str, wanted: str) -> Callable[[Row], bool]:
+    values = set(wanted.split(","))
+    return lambda row: str(row.get(name)) in values
+
+
+def _sorted(rows: list[Row], field: str, falling: bool) -> list[Row]:
+    if field not in SORTS | {"id"}:
+        return rows
+    return sorted(rows, key=lambda row: ((value := row.get(field)) is not None, value or 0), reverse=falling)
