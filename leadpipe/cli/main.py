@@ -12,6 +12,7 @@ from leadpipe.cli import (
     classify,
     conversation,
     demo,
+    doctor,
     down,
     gateway,
     inbox,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("down")(down.down)
+app.command("doctor")(doctor.doctor)
 app.add_typer(model.app, name="model")
 app.command("sql")(sql.sql)
 app.command("gateway", hidden=True)(gateway.gateway)

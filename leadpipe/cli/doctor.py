@@ -1,0 +1,83 @@
+"""``leadpipe doctor``: is every key, hook, number, domain and table as it should be?
+
+What lives here: the command, the order of the checks, how a finding is printed. What does not: the checks themselves
+(``checks_machine``, ``checks_stores``, ``checks_crm``, ``checks_senders``, ``checks_twilio``).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leadpipe.cli.failing import failing
+
+if TYPE_CHECKING:
+    from leadpipe.cli.finding import Check, Finding
+    from leadpipe.runtime import Runtime
+
+MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    env_file: Annotated[Path | None, typer.Option(help="File of settings.")] = Path(".env"),
+) -> None:
+    """Check packages, stores, settings, keys, hooks, numbers and domains; each failure names its cure.
+
+    Reads only: nothing is created, changed or sent. Ends with 1 when something is wrong.
+
+    Example: leadpipe doctor
+    """
+    from leadpipe.runtime import open_runtime
+
+    with failing():
+        runtime = open_runtime(env_file=env_file)
+    try:
+        findings = examine(runtime, every_check())
+    finally:
+        runtime.close()
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if as_json:
+        rows = [
+            {"check": finding.name, "state": finding.state, "words": finding.words, "cure": finding.cure}
+            for finding in findings
+        ]
+        typer.echo(json.dumps({"ok": not wrong, "checks": rows}, indent=2))
+    else:
+        for finding in findings:
+            cure = f" -> {finding.cure}" if finding.cure else ""
+            typer.echo(f"{MARKS[finding.state]}  {finding.name:<20} {finding.words}{cure}")
+        typer.echo("All is right." if not wrong else f"{len(wrong)} things are wrong.")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def every_check() -> list[Check]:
+    """All checks in the order they are told: what others stand on comes first."""
+    from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio
+
+    rooms = (checks_machine, checks_stores, checks_crm, checks_senders, checks_twilio)
+    return [check for room in rooms for check in room.CHECKS]
+
+
+def examine(runtime: Runtime, checks: list[Check]) -> list[Finding]:
+    """One finding per check; a check that breaks is itself a finding and stops no other."""
+    from leadpipe.cli.finding import Finding
+    from leadpipe.errors import LeadpipeError
+
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.append(check(runtime))
+        except LeadpipeError as error:
+            name = check.__name__.replace("_", " ")
+            found.append(
+                Finding(name=name, state="wrong", words=str(error), cure="put that right and run doctor again")
+            )
+        except Exception as error:  # noqa: BLE001 - whatever breaks here is what the user wants to know
+            name = check.__name__.replace("_", " ")
+            words = f"cannot be checked: {type(error).__name__}"
+            found.append(Finding(name=name, state="wrong", words=words, cure="see the log, or report it as a bug"))
+    return found
