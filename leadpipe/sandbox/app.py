@@ -29,17 +29,27 @@ class SandboxApp:
     def __init__(self, world: World, population: dict[str, Any] | None) -> None:
         self.state = SimpleNamespace(world=world)
         self._population = population
+        self._runner: asyncio.Task[None] | None = None
         self._app = Cuttable(Router(routes=world.routes(), lifespan=self._lifespan, redirect_slashes=False))
 
     @asynccontextmanager
     async def _lifespan(self, _: Any) -> AsyncGenerator[None]:
+        await self.open()
+        yield
+        await self.close()
+
+    async def open(self) -> None:
+        """Let time begin: jobs run from here on, and the population that was asked for is loaded."""
         world: World = self.state.world
-        runner = asyncio.create_task(world.sandbox.scheduler.run())
+        self._runner = asyncio.create_task(world.sandbox.scheduler.run())
         if self._population:
             await world.population.start(**self._population)
-        yield
-        runner.cancel()
-        await world.sandbox.delivery.close()
+
+    async def close(self) -> None:
+        """End it."""
+        if self._runner is not None:
+            self._runner.cancel()
+        await self.state.world.sandbox.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -34,6 +34,8 @@ class SandboxConfig(BaseModel):
     # the population
     pace: float = 1.0
     """Factor on every wall-clock delay of the population; 0.2 is five times as brisk."""
+    carrier_pace: float = 1.0
+    """Factor on the wall-clock delays of carriers and mail servers: receipts, bounces, callbacks."""
     new_answer_share: float = 0.45
     """Share of new leads' messages that are answered; a second or later one half as often."""
     aged_answer_share: float = 0.08

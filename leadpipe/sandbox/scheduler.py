@@ -71,6 +71,13 @@ class Scheduler:
             except TimeoutError:
                 continue
 
+    async def close(self) -> None:
+        """Cancel the jobs under way."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
     def _next(self) -> tuple[Job | None, float | None]:
         """The job that is due, or how long until one is (None: until somebody wakes us)."""
         pauses: list[float] = []

@@ -95,6 +95,11 @@ class Sandbox:
         for listener in self.listeners:
             listener(message)
 
+    async def close(self) -> None:
+        """End what is under way and release the connections."""
+        await self.scheduler.close()
+        await self.delivery.close()
+
     async def move_clock(self, *, jump_seconds: float = 0.0, offset_seconds: float | None = None) -> None:
         """Move the calendar. What is being posted arrives first; what is not yet, waits until our side knows."""
         async with self.delivery.paused():

@@ -60,7 +60,8 @@ class MailEvents:
         """Schedule the events of a mail. Without a configuration set nobody hears of them."""
         steps = self._steps(message)
         faults, scheduler = self._sandbox.faults, self._sandbox.scheduler
-        delays = [0.2 + 0.6 * number + 0.2 * self._dice.random() for number in range(len(steps))]
+        pace = self._sandbox.config.carrier_pace
+        delays = [pace * (0.2 + 0.6 * number + 0.2 * self._dice.random()) for number in range(len(steps))]
         if faults.strikes("ses_event_reordered", message.to):
             delays.reverse()
         for (kind, details, effect), delay in zip(steps, delays, strict=True):
@@ -72,7 +73,7 @@ class MailEvents:
                 delay += faults.value("ses_event_delayed", 20.0)  # noqa: PLW2901 - later by the fault
             scheduler.after(delay, lambda k=kind, d=details: self._tell(message, k, d))
             if faults.strikes("ses_event_repeated", message.to):
-                scheduler.after(delay + 1.0, lambda k=kind, d=details: self._tell(message, k, d))
+                scheduler.after(delay + pace, lambda k=kind, d=details: self._tell(message, k, d))
 
     def _steps(self, message: AcceptedMessage) -> list[Step]:
         address = message.to.lower()

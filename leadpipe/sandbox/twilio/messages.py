@@ -238,11 +238,12 @@ class Messages:
             if message.row["to"].startswith("whatsapp:"):
                 steps.append(("read", None))
         scheduler, faults = self._sandbox.scheduler, self._sandbox.faults
-        delays = [0.3 + 0.5 * number + 0.3 * self._dice.random() for number in range(len(steps))]
+        pace = self._sandbox.config.carrier_pace
+        delays = [pace * (0.3 + 0.5 * number + 0.3 * self._dice.random()) for number in range(len(steps))]
         if faults.strikes("twilio_callback_reordered") or self._dice.random() < self._sandbox.config.twilio_disorder:
             delays.reverse()
         elif steps[-1][0] == "read":
-            delays[-1] += 2.0
+            delays[-1] += 2.0 * pace
         last = dict(zip(steps, delays, strict=True))
         for (status, code), delay in last.items():
             if faults.strikes("twilio_callback_lost"):
@@ -253,7 +254,7 @@ class Messages:
             scheduler.after(delay, lambda s=status, c=code: self._report(message, s, c))
             repeats = faults.strikes("twilio_callback_repeated")
             if repeats or self._dice.random() < self._sandbox.config.twilio_disorder:
-                scheduler.after(delay + 1, lambda s=status, c=code: self._report(message, s, c))
+                scheduler.after(delay + pace, lambda s=status, c=code: self._report(message, s, c))
 
     def _set(self, message: Message, status: str, code: int | None) -> None:
         """The row goes on; never back, whatever order the callbacks take."""
