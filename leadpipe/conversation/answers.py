@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from leadpipe.outreach.facts import Known
 
 _SPANISH = frozenset(
-    "el la los las un una de que no si ya me mi su es esta estoy quiero busco gracias por para favor casa cuando cuanto "
+    "el la los las un una de que no si ya me mi su es esta estoy quiero busco gracias por para favor casa cuando "
+    "cuanto "
     "donde como puedo tengo hola buenas comprar vender interesa todavia mas mas. tarde ayuda usted ustedes".split()
 )
 _ENGLISH = frozenset(
-    "the a an of to is it i you we my your are do does can not no yes still please thanks thank what when how much where "
+    "the a an of to is it i you we my your are do does can not no yes still please thanks thank what when how much "
+    "where "
     "home house buy sell looking for in me us our".split()
 )
 _PRICE = re.compile(r"\b(how much|(asking |list )?price|cost|cuanto (cuesta|vale|piden)|precio)\b")

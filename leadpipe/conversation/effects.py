@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.conversation import handoff, match, takeover
+from leadpipe.conversation import crm_writes, handoff, refusals, takeover
 from leadpipe.conversation.classify import Reading
 from leadpipe.conversation.decision import OWN_WORDS, SURE_REFUSAL, Decision
-from leadpipe.conversation.optout import Words, covered, scope_of
+from leadpipe.conversation.optout import Words
 from leadpipe.conversation.qualification import Fact
 from leadpipe.conversation.turn import Turn
-from leadpipe.crm.writeback import WriteBack, journal
 from leadpipe.messaging import suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.protocol import Event, Move, State, write
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
 PLAN = "conversation"
-# In the CRM's budget: the agent's task first, then what was said, then marks.
-NOTE_PRIORITY, TAG_PRIORITY, STAGE_PRIORITY = 20, 25, 22
 _CANCEL_WORDS = frozenset({"cancel", "cancelar", "cancel all"})
 
 
@@ -66,14 +63,14 @@ def conclude(
     Returns:
         False when another reader has read the turn meanwhile; then nothing was written.
     """
-    suppression.lock_point(connection, _points(connection, turn))
+    suppression.lock_point(connection, refusals.points_of(connection, turn))
     if not _is_still_unread(connection, turn):
         return False
     person_id = turn.person_id
     if person_id is not None:
         _lock_person(connection, person_id)
     if decision.is_refusal:
-        _suppress(connection, turn, reading, words, now)
+        refusals.suppress(connection, turn, reading, words, now=now)
     if person_id is None:
         _tell_of_stranger(connection, turn, reading, now)
     else:
@@ -82,7 +79,8 @@ def conclude(
         cancel_earlier_answers(connection, person_id, number, now=now)
         _move_plans(connection, person_id, reading, decision, settings, now)
         _hand_over(connection, turn, person_id, reading, decision, words, settings, now)
-        _journal(connection, turn, person_id, reading, decision, facts, answer, settings, now)
+        note = crm_writes.note_text(turn, reading, facts, answer)
+        crm_writes.journal_turn(connection, turn, person_id, reading, decision, note, settings=settings, now=now)
         takeover.put_conversation(
             connection,
             person_id,
@@ -153,17 +151,6 @@ def cancel_earlier_answers(connection: Connection, person_id: int, number: int, 
     write(connection, moves, at=now)
 
 
-def _points(connection: Connection, turn: Turn) -> set[int]:
-    points = {message.contact_point_id for message in turn.messages}
-    for message in turn.messages:
-        answered = match.our_message(connection, message.in_reply_to)
-        if answered is not None:
-            points.add(answered.contact_point_id)
-    if turn.person_id is not None:
-        points |= match.points_of(connection, turn.person_id).keys()
-    return points
-
-
 def _is_still_unread(connection: Connection, turn: Turn) -> bool:
     rows = connection.execute(
         text(
@@ -179,69 +166,6 @@ def _lock_person(connection: Connection, person_id: int) -> None:
     connection.execute(
         text("select person_id from ledger.people where person_id = :id for no key update"), {"id": person_id}
     )
-
-
-def _suppress(connection: Connection, turn: Turn, reading: Reading, words: Words | None, now: datetime) -> None:
-    """End contact on every address the refusal reaches: the one it came by, and the person's others of that kind."""
-    newest = turn.newest
-    source = words.source if words is not None else "model"
-    if reading.intent == "wrong_number":
-        _wrong_number(connection, turn, now)
-        return
-    scope = "all" if reading.intent == "complaint" else words.scope if words is not None else scope_of(turn.text)
-    channels = covered(scope, newest.channel)
-    kinds = _kinds(connection, _points(connection, turn))
-    wanted = {
-        point: channels
-        for point, kind in kinds.items()
-        if channels == (suppression.ALL,) or (kind == "email") == (channels == ("email",))
-    }
-    if not wanted:
-        # The words name a kind of address we do not have: then they mean the one they came by.
-        wanted = {newest.contact_point_id: (suppression.ALL,)}
-    for point, covers in sorted(wanted.items()):
-        suppression.suppress(
-            connection,
-            contact_point_id=point,
-            channels=covers,
-            source=source,
-            at=newest.received_at,
-            now=now,
-            person_id=turn.person_id,
-            inbound_id=turn.id,
-            evidence={"inbound_ids": turn.ids, "intent": reading.intent, "reader": reading.reader, "scope": scope},
-        )
-
-
-def _kinds(connection: Connection, points: set[int]) -> dict[int, str]:
-    rows = connection.execute(
-        text("select id, kind from ledger.contact_points where id = any(:ids)"), {"ids": sorted(points)}
-    )
-    return {row.id: row.kind for row in rows}
-
-
-def _wrong_number(connection: Connection, turn: Turn, now: datetime) -> None:
-    newest = turn.newest
-    if newest.channel != "email":
-        suppression.wrong_number(
-            connection,
-            contact_point_id=newest.contact_point_id,
-            source="wrong_number",
-            at=newest.received_at,
-            now=now,
-            inbound_id=turn.id,
-        )
-        return
-    suppression.suppress(
-        connection,
-        contact_point_id=newest.contact_point_id,
-        channels=("email",),
-        source="wrong_number",
-        at=newest.received_at,
-        now=now,
-        inbound_id=turn.id,
-    )
-    suppression.detach(connection, contact_point_id=newest.contact_point_id, reason="wrong_number", now=now)
 
 
 def _tell_of_stranger(connection: Connection, turn: Turn, reading: Reading, now: datetime) -> None:
@@ -353,56 +277,3 @@ def _everyone_at(connection: Connection, turn: Turn, person_id: int) -> list[int
         {"point": turn.newest.contact_point_id},
     ).scalars()
     return sorted({person_id, *rows})
-
-
-def _journal(
-    connection: Connection,
-    turn: Turn,
-    person_id: int,
-    reading: Reading,
-    decision: Decision,
-    facts: Sequence[Fact],
-    answer: str,
-    settings: Settings,
-    now: datetime,
-) -> None:
-    """One note for the turn, tags, a stage; refusals by several messages in a row make one note each turn."""
-    payload: dict[str, Any] = {
-        "subject": f"Conversation: {reading.intent.replace('_', ' ')}",
-        "body": note_text(turn, reading, facts, answer),
-    }
-    writes = [
-        WriteBack(person_id=person_id, kind="note", marker=f"turn:{turn.id}", payload=payload, priority=NOTE_PRIORITY)
-    ]
-    if decision.tags:
-        writes.append(
-            WriteBack(
-                person_id=person_id,
-                kind="tags",
-                marker=f"tags:{turn.id}",
-                payload={"tags": list(decision.tags)},
-                priority=TAG_PRIORITY,
-            )
-        )
-    if decision.moves_stage and settings.not_interested_stage:
-        writes.append(
-            WriteBack(
-                person_id=person_id,
-                kind="stage",
-                marker=f"stage:{turn.id}",
-                payload={"stage": settings.not_interested_stage},
-                priority=STAGE_PRIORITY,
-            )
-        )
-    journal(connection, writes, now=now)
-
-
-def note_text(turn: Turn, reading: Reading, facts: Sequence[Fact], answer: str) -> str:
-    """The note of a turn: what was said, how it was read, what was learnt and what is answered."""
-    by = {"sms": "text", "whatsapp": "WhatsApp", "email": "email"}[turn.newest.channel]
-    lines = [f"Lead wrote by {by}:", *(f"> {line}" for line in turn.text.splitlines()), ""]
-    lines.append(f"Read as {reading.intent.replace('_', ' ')} ({reading.confidence:.0%}, {reading.reader}).")
-    lines += [f"{fact.key.replace('_', ' ')}: {fact.value}" for fact in facts]
-    if answer:
-        lines += ["", answer]
-    return "\n".join(lines)

@@ -191,8 +191,9 @@ def _alert(
         kind="handoff",
         dedupe_key=f"handoff:{handoff_id}:{key}",
         title=f"Lead {person_id} {REASONS[reason]}{again}",
-        body=f"Hand-off {handoff_id}, {_whom(agent)}. Open person {person_id} in Follow Up Boss and act there: any call, "
-        f"text, email or note of yours takes the lead over. `leadpipe conversation show {person_id}` shows the turns.",
+        body=f"Hand-off {handoff_id}, {_whom(agent)}. Open person {person_id} in Follow Up Boss and act there: any "
+        f"call, text, email or note of yours takes the lead over. `leadpipe conversation show {person_id}` shows the "
+        f"turns.",
         now=now,
         person_id=person_id,
     )

@@ -26,6 +26,7 @@ INTENTS = (
     "has_agent", "human", "other",
 )  # fmt: skip
 SEED = 7
+_WORD = r"[^\s.?]+"
 
 
 class LocalModel:
@@ -92,10 +93,7 @@ def load() -> LocalModel:
     pairs = sentences()
     features = FeatureUnion(
         [
-            (
-                "words",
-                TfidfVectorizer(analyzer="word", ngram_range=(1, 3), sublinear_tf=True, token_pattern=r"[^\s.?]+"),
-            ),
+            ("words", TfidfVectorizer(analyzer="word", ngram_range=(1, 3), sublinear_tf=True, token_pattern=_WORD)),
             ("letters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2)),
         ],
         transformer_weights={"words": 1.0, "letters": 0.8},

@@ -45,7 +45,8 @@ def plain(text: str) -> str:
     text = re.sub(r"[!;\n\r]+", ".", text)
     text = re.sub(r"[^\w\s.?$%#]|_", " ", text)
     text = re.sub(r"([a-z])\1{2,}", r"\1", text)
-    text = " ".join(_SPELLINGS.get(word, word) for word in re.findall(r"[\w$%#]+|[.?]", text))
+    words: list[str] = re.findall(r"[\w$%#]+|[.?]", text)
+    text = " ".join(_SPELLINGS.get(word, word) for word in words)
     for pattern, word in _PHRASES:
         text = re.sub(pattern, word, text)
     return re.sub(r"\s+", " ", text).strip()

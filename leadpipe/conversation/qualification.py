@@ -152,6 +152,10 @@ def _timeline(words: str, now: datetime) -> float | None:
     if span and not _PAST.search(words):
         count = float(span["upto"] or _number(span["count"]))
         return round(count * _UNIT_MONTHS[span["unit"][0]], 1)
+    return _named_time(words, now)
+
+
+def _named_time(words: str, now: datetime) -> float | None:
     for pattern, months in _NAMED_TIMES:
         if pattern.search(words):
             return months

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from leadpipe.conversation import classify, openai_reader
+from leadpipe.conversation import classify, local_model, openai_reader
 from leadpipe.conversation.classify import SUPPRESS_FROM_DESPITE, Reading
 from leadpipe.conversation.openai_client import OpenAiClient, Usage
 from leadpipe.conversation.optout import Words, read_words
@@ -23,6 +23,8 @@ from leadpipe.conversation.turn import Turn
 from leadpipe.errors import ConfigurationError, TransientError
 
 CONCURRENCY = 8
+# A picture, or nothing: somebody looks.
+WORDLESS = Reading(intent="other", suppress=False, sentiment="neutral", confidence=0.0, reader="keyword")
 _REFUSALS = frozenset({"stop", "wrong_number", "complaint"})
 
 
@@ -55,6 +57,8 @@ def read_turns(
         client: OpenAI, None without a key.
         now: dates "next spring".
     """
+    # Trained once, before several threads would each do it.
+    local_model.load()
     with ThreadPoolExecutor(CONCURRENCY, "read") as pool:
         return list(
             pool.map(
@@ -70,9 +74,14 @@ def read_turn(turn: Turn, *, before: str, client: OpenAiClient | None, now: date
     if words is not None:
         return TurnReading(reading=classify.reading_of(words, turn.text), words=words, facts=facts)
     if not turn.text:
-        return TurnReading(reading=classify.classify_many([""])[0])
+        return TurnReading(reading=WORDLESS)
     if client is None:
         return TurnReading(reading=_local(turn), facts=facts)
+    return _by_openai(client, turn, before, facts)
+
+
+def _by_openai(client: OpenAiClient, turn: Turn, before: str, facts: tuple[Fact, ...]) -> TurnReading:
+    """The model's reading; the local one when the service is down, refuses, or answers nonsense."""
     if client.is_paused:
         return TurnReading(reading=_local(turn), facts=facts, fallback="service_paused")
     try:

@@ -41,7 +41,8 @@ _RECENT = text(
     left join ledger.conversations c on c.person_id = p.person_id and c.reason = 'resumed'
     where p.person_id = any(cast(:ids as bigint[]))
       and acted.at > coalesce(c.since_at, '-infinity')
-      and acted.at >= coalesce((select (value ->> 'at')::timestamptz from ledger.controls where key = 'go_live'), :recent)
+      and acted.at >= coalesce(
+        (select (value ->> 'at')::timestamptz from ledger.controls where key = 'go_live'), :recent)
     order by p.person_id for no key update of p
     """
 )

@@ -1,7 +1,7 @@
 """The alert pass: rows of ``ledger.alerts`` reach people by the team's Apprise URLs.
 
-What lives here: delivering, keeping what failed, and the rounds that raise reminders of hand-offs. What does not: raising
-an alert (``messaging.alerts``).
+What lives here: delivering, keeping what failed, and the rounds that raise reminders of hand-offs. What does not:
+raising an alert (``messaging.alerts``).
 
 An alert may come twice (a run that dies after delivering, before writing so down) and is never lost: what could not be
 delivered stays and is tried again after a while. Without URLs an alert is shown in the log only, and says so.
@@ -80,9 +80,8 @@ def deliver_alerts(runtime: Runtime, *, notify: Notify | None = None) -> Alerted
     now = runtime.clock.now()
     handoff.repeat_due(runtime.engine, now=now)
     takeover.resume_due(runtime.engine, now=now)
-    with runtime.engine.connect() as connection:
-        # A lock of the session, not of a transaction: nothing is held open while a service is called.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    # A lock of the session, not of a transaction: nothing is held open while a service is called.
+    with runtime.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one():
             return Alerted()
         try:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.conversation import drafting, effects, reading, turn
+from leadpipe.conversation import background, drafting, effects, reading, turn
+from leadpipe.conversation.background import Background
 from leadpipe.conversation.decision import Decision, decide
-from leadpipe.conversation.drafting import Answering, Background
+from leadpipe.conversation.drafting import Answering
 from leadpipe.conversation.openai_client import OpenAiClient, Usage
 from leadpipe.conversation.reading import TurnReading
 from leadpipe.conversation.turn import Turn
@@ -103,7 +104,7 @@ class _Desk:
         if not turns:
             return False
         with runtime.engine.connect() as connection:
-            behind = [drafting.background(connection, each, runtime.settings, now=now) for each in turns]
+            behind = [background.gather(connection, each, runtime.settings, now=now) for each in turns]
         reads = reading.read_turns(turns, before=[b.before for b in behind], client=self._client, now=now)
         decisions = [
             decide(read.reading, each.text, is_with_agent=b.is_with_agent, paused_by=b.paused_by)
