@@ -230,7 +230,14 @@ def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[Con
                 source="web_form",
                 at=at,
                 address=phones[0].address,
-                evidence={"disclosure": text, "ip": ip, "number": "as given on the form", "signer": "as given"},
+                # The fields are for the team's own form, so its disclosure names the team.
+                evidence={
+                    "disclosure": text,
+                    "ip": ip,
+                    "number": "as given on the form",
+                    "signer": "as given",
+                    "seller": "ours",
+                },
                 dedupe_key=f"custom-sms:{person_id}:{level}:{at.isoformat()}",
             )
         )
@@ -239,7 +246,8 @@ def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[Con
         proofs.append(
             ConsentProof(
                 channel="whatsapp",
-                level="pewc",
+                # A yes to this channel, without the proof that written consent needs.
+                level="express",
                 scope="marketing",
                 source="web_form",
                 at=opted_in_at,
