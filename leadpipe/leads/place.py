@@ -1,50 +1,54 @@
 """Where a contact may be: candidate (zone, state) pairs with the evidence for each.
 
-What lives here: address, ZIP and area code -> candidates. What does not: the hours there (``policy.hours``).
+What lives here: address, ZIP and area code -> candidates and jurisdictions. What does not: the tables
+(``place_tables``), the hours there (``policy.hours``).
 
-Rules: compliance C13 and section 9.1. Address and area code both count and are intersected later; a split ZIP or area
-code yields every zone it may mean; zones come from ZIP-level data and are validated against IANA.
+Rules: compliance C13 and section 9.1. Address and area code both count and are intersected later: whatever the person
+may be in adds its window and its rules. Zones come from ZIP-level data and are validated against IANA.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-# An area code keeps a zone that more than a few of its ZIPs hold; border ZIPs bleed (303 lists one Oklahoma ZIP).
-FEW_ZIPS = 5
-CANADIAN_AREA_CODES = frozenset(
-    "204 226 236 249 250 257 263 289 306 343 354 365 367 368 382 403 416 418 428 431 437 438 450 468 474 506 514 519 "
-    "548 579 581 584 587 604 613 639 647 672 683 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 "
-    "942".split()
+from leadpipe.leads.place_tables import (
+    CANADIAN_AREA_CODES,
+    CANADIAN_NON_GEOGRAPHIC,
+    CARIBBEAN_AREA_CODES,
+    EU_COUNTRIES,
+    EU_PREFIXES,
+    NON_GEOGRAPHIC,
+    POSTAL_LETTERS,
+    PROVINCES,
+    Candidate,
+    american_area,
+    country_code,
+    other_area,
+    state_code,
+    tables,
+    zones_of_country,
+    zones_of_number,
 )
-CARIBBEAN_AREA_CODES = frozenset(
-    "242 246 264 268 284 345 441 473 649 658 664 721 758 767 784 809 829 849 868 869 876".split()
-)
-NON_GEOGRAPHIC = frozenset("500 521 522 533 544 566 577 588 600 700 800 833 844 855 866 877 888 900".split())
-EU_PREFIXES = (
-    "+30", "+31", "+32", "+33", "+34", "+351", "+352", "+353", "+354", "+356", "+357", "+358", "+359", "+36", "+370",
-    "+371", "+372", "+385", "+386", "+39", "+40", "+41", "+420", "+421", "+423", "+43", "+44", "+45", "+46", "+47",
-    "+48", "+49",
-)  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One place the person may be in; ``state`` is empty where only the zone is known."""
-
-    zone: str
-    state: str
+# Whose rules come first when evidence points to several; all of them apply.
+_STRICTEST_FIRST = ("CA", "EU", "US", "CARIBBEAN", "OTHER")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """All candidates, the jurisdiction, and where each piece of evidence came from."""
+    """All candidates, the jurisdictions, and where each piece of evidence came from.
+
+    Attributes:
+        countries: jurisdictions that address and number point to: ``US``, ``CA``, ``EU`` (with EEA, United Kingdom and
+            Switzerland), ``CARIBBEAN``, ``OTHER``; ``US`` when nothing says.
+        phone_country: the number's own jurisdiction, empty without one.
+    """
 
     candidates: tuple[Candidate, ...]
-    country: str
+    countries: tuple[str, ...]
+    phone_country: str
     evidence: tuple[str, ...]
 
     @property
@@ -53,32 +57,32 @@ class Place:
         return bool(self.candidates)
 
     @property
+    def country(self) -> str:
+        """The strictest of the jurisdictions."""
+        return self.countries[0]
+
+    @property
     def states(self) -> tuple[str, ...]:
         """States whose rules apply."""
         return tuple(dict.fromkeys(c.state for c in self.candidates if c.state))
 
 
 @lru_cache(maxsize=200_000)
-def place_of(zip_code: str, state: str, country: str, phone_prefix: str) -> Place:
+def place_of(zip_code: str, state: str, country: str, phone_prefix: str, city: str = "") -> Place:
     """Candidates for an address and a phone's prefix (``+1`` and area code, or the number's first digits abroad)."""
     candidates: list[Candidate] = []
+    countries: list[str] = []
     evidence: list[str] = []
-    by_zip = _zip_candidates(zip_code[:5])
-    if by_zip:
-        candidates += by_zip
-        evidence.append(f"zip {zip_code[:5]}")
-    elif state:
-        candidates += [c for c in _state_candidates(state.upper())]
-        evidence.append(f"state {state.upper()}")
-    area = phone_prefix[2:5] if phone_prefix.startswith("+1") else ""
-    if area:
-        by_area = _area_candidates(area)
-        candidates += by_area
-        evidence.append(f"area code {area}" + ("" if by_area else " (place unknown)"))
-    elif phone_prefix:
-        candidates += _abroad(phone_prefix)
-        evidence.append(f"country code of {phone_prefix[:3]}")
-    return Place(tuple(dict.fromkeys(candidates)), _country(zip_code, country, phone_prefix, area), tuple(evidence))
+    for found, nation, why in (_by_address(zip_code, state, country, city), _by_number(phone_prefix)):
+        candidates += found
+        countries += [nation] if nation else []
+        evidence += [why] if why else []
+    return Place(
+        candidates=tuple(dict.fromkeys(candidates)),
+        countries=tuple(sorted(set(countries) or {"US"}, key=_STRICTEST_FIRST.index)),
+        phone_country=_by_number(phone_prefix)[1],
+        evidence=tuple(evidence),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -94,89 +98,68 @@ def prefix_of(phone: str | None) -> str:
     return phone[:5] if phone.startswith("+1") else phone[:6]
 
 
-def _country(zip_code: str, country: str, prefix: str, area: str) -> str:
-    stated = country.strip().upper()
-    if (
-        stated in {"CA", "CAN", "CANADA"}
-        or area in CANADIAN_AREA_CODES
-        or (zip_code[:1].isalpha() and len(zip_code) >= 3)
-    ):
-        return "CA"
-    if area in CARIBBEAN_AREA_CODES:
-        return "CARIBBEAN"
-    if prefix.startswith(EU_PREFIXES) and not prefix.startswith("+1"):
-        return "EU"
-    if prefix and not prefix.startswith("+1"):
-        return "OTHER"
-    return "US"
+_Found = tuple[tuple[Candidate, ...], str, str]
 
 
-def _is_zone(name: object) -> bool:
-    try:
-        ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return bool(name)
+@lru_cache(maxsize=100_000)
+def _by_address(zip_code: str, state: str, country: str, city: str) -> _Found:
+    code, region, nation = zip_code.strip().upper(), state_code(state), country_code(country)
+    province = POSTAL_LETTERS.get(code[:1], "") if len(code) >= 3 and code[1:2].isdigit() else ""
+    is_canadian = nation in {"", "CA"} and (province or (region in PROVINCES and not tables().by_state.get(region)))
+    if nation == "CA" or is_canadian:
+        return _canadian(province or (region if region in PROVINCES else ""))
+    if nation and nation not in {"US", "PR", "VI", "GU", "AS", "MP"}:
+        zones = zones_of_country(nation)
+        return tuple(Candidate(zone, "") for zone in zones), _jurisdiction(nation), f"country {nation}"
+    return _american(code, region, city)
 
 
-@lru_cache(maxsize=1)
-def _tables() -> tuple[dict[str, list[Candidate]], dict[str, list[Candidate]], dict[str, list[Candidate]]]:
-    """ZIP, state and area code tables of the ``zipcodes`` package, built once (42,789 rows)."""
-    import zipcodes
-
-    by_zip: dict[str, list[Candidate]] = {}
-    by_state: dict[str, Counter[Candidate]] = defaultdict(Counter)
-    by_area: dict[str, Counter[Candidate]] = defaultdict(Counter)
-    zones: dict[str, bool] = {}
-    for row in zipcodes.list_all():
-        zone, state = str(row.get("timezone") or ""), str(row.get("state") or "")
-        if zone not in zones:
-            zones[zone] = _is_zone(zone)
-        if not zones[zone]:
-            continue
-        candidate = Candidate(zone, state)
-        by_zip.setdefault(str(row["zip_code"]), []).append(candidate)
-        by_state[state][candidate] += 1
-        for area in row.get("area_codes") or ():
-            by_area[str(area)][candidate] += 1
-    states = {
-        state: [c for c, n in counts.items() if n > FEW_ZIPS] or list(counts) for state, counts in by_state.items()
-    }
-    areas: dict[str, list[Candidate]] = {}
-    for area, counts in by_area.items():
-        most = max(counts.values())
-        kept = [c for c, n in counts.items() if n > FEW_ZIPS and n * 50 >= most]
-        areas[area] = kept or [counts.most_common(1)[0][0]]
-    return by_zip, states, areas
+def _jurisdiction(nation: str) -> str:
+    return "EU" if nation in EU_COUNTRIES else "OTHER"
 
 
-def _zip_candidates(zip_code: str) -> list[Candidate]:
-    return _tables()[0].get(zip_code, []) if len(zip_code) == 5 and zip_code.isdigit() else []
+def _canadian(province: str) -> _Found:
+    if province:
+        return tuple(Candidate(zone, "") for zone in PROVINCES[province]), "CA", f"province {province}"
+    every = dict.fromkeys(zone for zones in PROVINCES.values() for zone in zones)
+    return tuple(Candidate(zone, "") for zone in every), "CA", "country CA"
 
 
-def _state_candidates(state: str) -> list[Candidate]:
-    return _tables()[1].get(state, [])
-
-
-def _area_candidates(area: str) -> list[Candidate]:
-    if area in NON_GEOGRAPHIC:
-        return []
-    if area in CANADIAN_AREA_CODES or area in CARIBBEAN_AREA_CODES:
-        return [Candidate(zone, "") for zone in _zones_by_number(f"+1{area}5550100")]
-    return _tables()[2].get(area, [])
-
-
-def _abroad(prefix: str) -> list[Candidate]:
-    return [Candidate(zone, "") for zone in _zones_by_number(prefix + "000000")]
+def _american(code: str, region: str, city: str) -> _Found:
+    known = tables()
+    digits = code[:5]
+    if digits.isdigit() and len(digits) == 4:
+        # Spreadsheets drop the zero that ZIP codes of the north-east begin with.
+        digits = "0" + digits
+    by_zip = known.by_zip.get(digits) or (known.by_prefix.get(digits[:3], ()) if digits.isdigit() else ())
+    by_city = known.by_city.get((city.strip().casefold(), region), ())
+    by_name = by_city or known.by_state.get(region, ())
+    named = f"{'city and ' if by_city else ''}state {region}"
+    if by_zip and (not region or any(place.state == region for place in by_zip) or not by_name):
+        return by_zip, "US", f"zip {digits}"
+    if by_zip:
+        # The address contradicts itself: both may be true.
+        return by_zip + by_name, "US", f"zip {digits}, {named}"
+    if by_name:
+        return by_name, "US", named
+    return (), "", ""
 
 
 @lru_cache(maxsize=4096)
-def _zones_by_number(number: str) -> tuple[str, ...]:
-    import phonenumbers
-    from phonenumbers import timezone
-
-    try:
-        found = timezone.time_zones_for_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        return ()
-    return tuple(zone for zone in found if _is_zone(zone) and zone != "Etc/Unknown")
+def _by_number(prefix: str) -> _Found:
+    if not prefix:
+        return (), "", ""
+    if not prefix.startswith("+1"):
+        zones = zones_of_number(prefix + "000000")
+        nation = "EU" if prefix.startswith(EU_PREFIXES) else "OTHER"
+        return tuple(Candidate(zone, "") for zone in zones), nation, f"country code of {prefix[:3]}"
+    area = prefix[2:5]
+    if area in NON_GEOGRAPHIC:
+        return (), "US", f"area code {area} (place unknown)"
+    if area in CANADIAN_NON_GEOGRAPHIC:
+        return _canadian("")[0], "CA", f"area code {area}"
+    if area in CANADIAN_AREA_CODES or area in CARIBBEAN_AREA_CODES:
+        nation = "CA" if area in CANADIAN_AREA_CODES else "CARIBBEAN"
+        return tuple(Candidate(zone, "") for zone in other_area(area)), nation, f"area code {area}"
+    found = american_area(area)
+    return found, "US", f"area code {area}" + ("" if found else " (place unknown)")

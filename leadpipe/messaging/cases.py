@@ -59,7 +59,7 @@ _NO_POINT = (0, "", None)
 _NO_PERSON = (0, "", "", "", "", None)
 _NO_PROOF: Mapping[str, Any] = {}
 _NO_RELATIONSHIP = Relationship()
-# Consents that may reach a channel, by the channel they name (``policy.contactability``).
+# Consents that may reach a channel, by the channel they name (``policy.standing``).
 _REACHED_BY = {
     "email": ("email", "all", "any"),
     "sms": ("sms", "phone", "all", "any"),

@@ -94,7 +94,8 @@ class Case:
 
     Attributes:
         body: the words; None leaves the content rules skipped.
-        is_template: an approved WhatsApp template rather than free text.
+        is_template: an approved WhatsApp template rather than free text. A case from JSON that does not say is one:
+            outside the session nothing else can be meant.
     """
 
     id: str
@@ -163,7 +164,7 @@ class Case:
             ),
             subject=row.get("subject"),
             body=row.get("body"),
-            is_template=bool(row.get("is_template")),
+            is_template=bool(row.get("is_template", True)),
         )
 
 

@@ -20,14 +20,16 @@ def check_lines(lines: Iterable[str], settings: PolicySettings) -> Iterator[dict
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        case_id: Any = None
         try:
             row = json.loads(line)
+            case_id = row.get("id")
             case = Case.from_json(row)
         except (json.JSONDecodeError, AttributeError, TypeError, KeyError) as error:
-            yield {"line": number, "id": None, "error": f"line {number} is no case: {error}"}
+            yield {"line": number, "id": case_id, "error": f"line {number} is no case: {error}"}
             continue
         except BadRecord as error:
-            yield {"line": number, "id": row.get("id"), "error": f"line {number}: {error}"}
+            yield {"line": number, "id": case_id, "error": f"line {number}: {error}"}
             continue
         yield as_json(case.id, judge(case, pack=load_pack(case.now.date()), settings=settings))
 

@@ -6,6 +6,7 @@ written to. Lint runs a paragraph at a time and is remembered, since a campaign 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
@@ -28,6 +29,12 @@ _LINT: tuple[tuple[str, str, str, str], ...] = (
 )
 RULES = ("C21", "C27", "C28", "C36", "C39", "C40", "C42")
 _UNSUBSCRIBE_WORDS = ("unsubscribe", "%%unsubscribe_url%%", "darse de baja", "cancelar la suscripci")
+
+# How a text says the way out; "can you stop by?" is none.
+_STOP_HINT = re.compile(
+    r"\b(reply|text|txt|send|answer|respond|responda|responde|env[ií]e|conteste)\b[^.!?\n]{0,30}\b(stop|alto|parar)\b"
+    r"|\bstop\s*(=|2\b|to\s+(opt|end|quit|cancel|unsub|stop)|para\s)"
+)
 
 Found = tuple[str, str, str]
 
@@ -75,16 +82,17 @@ def _text(case: Case, settings: PolicySettings) -> Iterator[Found]:
     if case.purpose == "optout_confirmation":
         return
     body = (case.body or "").lower()
-    sent = [item.at for item in case.history if item.direction == "out" and item.channel == case.channel]
+    # What a person of the team wrote by themselves introduces nobody but them.
+    sent = [
+        item.at
+        for item in case.history
+        if item.direction == "out" and item.channel == case.channel and item.purpose != "manual"
+    ]
     names_brokerage = bool(settings.brokerage_name) and settings.brokerage_name.lower() in body
     if not sent and not names_brokerage:
         yield "BLOCK", "missing_brokerage", "C40"
-    if case.channel == "sms" and "stop" not in body.split() and not _has_stop_hint(body):
+    if case.channel == "sms" and not _STOP_HINT.search(body):
         if not sent:
             yield "BLOCK", "first_sms_missing_identity", "C28"
         elif max(sent) < case.now - STOP_HINT_EVERY:
             yield "BLOCK", "stop_hint_due", "C28"
-
-
-def _has_stop_hint(body: str) -> bool:
-    return any(words in body for words in ("reply stop", "text stop", "stop to opt out", "responda stop", "stop para"))

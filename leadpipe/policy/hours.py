@@ -8,11 +8,13 @@ Rules: compliance C11-C13 and section 9. Windows are closed-open and close two m
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from leadpipe.leads.place import Candidate, zone_named
+from leadpipe.leads.place import zone_named
+from leadpipe.leads.place_tables import Candidate
 from leadpipe.policy.pack import Pack, Window
 
 # Longer than any run of closed days in the table (a holiday weekend in a no-Sunday state); beyond it nothing opens.
@@ -92,9 +94,7 @@ def _holidays(state: str, year: int) -> frozenset[date]:
     federal = holidays.country_holidays("US", years=year)
     days = set(federal)
     if state and state not in _TERRITORIES:
-        try:
+        # A territory the library has no list for keeps the federal days.
+        with suppress(NotImplementedError):
             days |= set(holidays.country_holidays("US", subdiv=state, years=year))
-        except NotImplementedError:
-            # A territory the library has no list for keeps the federal days.
-            pass
     return frozenset(days)

@@ -65,6 +65,7 @@ class Pack:
     canada: Window
     caps: tuple[Cap, ...]
     states_3_per_24h: frozenset[str]
+    states_exempting_replies: frozenset[str]
     inquiry_days: int
     confirmation_minutes: int
     conversation_minutes: int
@@ -156,6 +157,7 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
         canada=_window(parts["canada_hours"]["window"]),
         caps=tuple(Cap(**cap) for cap in parts["frequency"]["caps"]),
         states_3_per_24h=frozenset(parts["frequency"]["states_3_per_24h"]),
+        states_exempting_replies=frozenset(parts["frequency"]["states_exempting_replies"]),
         inquiry_days=parts["consent"]["inquiry_days"],
         confirmation_minutes=parts["consent"]["confirmation_minutes"],
         conversation_minutes=parts["consent"]["conversation_minutes"],

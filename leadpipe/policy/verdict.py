@@ -17,10 +17,11 @@ from typing import Any
 from leadpipe.leads.place import Place, place_of, prefix_of, zone_named
 from leadpipe.policy import contactability, content, hours
 from leadpipe.policy.case import Case
-from leadpipe.policy.contactability import Facts
 from leadpipe.policy.pack import Pack, PolicySettings
+from leadpipe.policy.standing import Facts, add_months, facts_of
 
 PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
+COUNTED_CHANNELS = PHONE_CHANNELS | {"voice", "call"}
 STATE_LIMIT = 3
 _DAY = timedelta(hours=24)
 
@@ -75,7 +76,7 @@ class Verdict:
         """Place, local times and consent behind the verdict; no contact details."""
         return {
             "place": list(self.place.evidence),
-            "country": self.place.country,
+            "countries": list(self.place.countries),
             "candidates": [
                 {
                     "zone": candidate.zone,
@@ -99,14 +100,14 @@ def judge(case: Case, *, pack: Pack, settings: PolicySettings) -> Verdict:
         settings: what of the team's settings rules depend on.
     """
     contact = case.contact
-    place = place_of(contact.zip, contact.state, contact.country, prefix_of(contact.phone))
-    facts = contactability.facts_of(case, place, pack)
+    place = place_of(contact.zip, contact.state, contact.country, prefix_of(contact.phone), contact.city)
+    facts = facts_of(case, place, pack, settings)
     findings = [
         Finding(rule=rule, decision=decision, code=code) for decision, code, rule in _gates(case, facts, pack, settings)
     ]
     if case.body is None:
         findings += [Finding(rule=rule, decision="SKIPPED", code="no_body") for rule in content.RULES]
-    findings += _timed(case, place, pack)
+    findings += _timed(case, place, pack, settings)
     return _amount(case, findings, facts, pack)
 
 
@@ -125,16 +126,16 @@ def _gates(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> It
         yield from content.lint(case, pack, settings)
 
 
-def _timed(case: Case, place: Place, pack: Pack) -> list[Finding]:
+def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> list[Finding]:
     """Frequency, then hours: each with the moment from which it would be content."""
     if case.purpose == "optout_confirmation":
         return []
     found: list[Finding] = []
     free_at = _free_at(case, place, pack)
     if free_at is not None:
-        opens = _open_at(case, place, free_at, pack)
+        opens = _open_at(case, place, free_at, pack, settings)
         found.append(Finding(rule="C15", decision="HOLD", code="frequency", until=opens))
-    opens = _open_at(case, place, case.now, pack)
+    opens = _open_at(case, place, case.now, pack, settings)
     if opens is None:
         found.append(Finding(rule="C12", decision="BLOCK", code="never_open"))
     elif opens > case.now:
@@ -143,35 +144,48 @@ def _timed(case: Case, place: Place, pack: Pack) -> list[Finding]:
     return found
 
 
-def _open_at(case: Case, place: Place, at: datetime, pack: Pack) -> datetime | None:
-    if case.channel == "email" or _is_in_conversation(case, at, pack):
+def _open_at(case: Case, place: Place, at: datetime, pack: Pack, settings: PolicySettings) -> datetime | None:
+    if case.channel == "email" or (_is_in_conversation(case, at, pack) and not _holds_offer(case, settings)):
         return at
     return hours.first_open(place.candidates, place.country, at, pack)
 
 
 def _is_in_conversation(case: Case, at: datetime, pack: Pack) -> bool:
-    """A reply to someone who wrote within the last half hour may go at night (C14)."""
+    """A reply to someone who texted within the last half hour (C14)."""
     if case.purpose != "conversation":
         return False
     since = at - timedelta(minutes=pack.conversation_minutes)
-    return any(item.direction == "in" and item.at > since for item in case.history)
+    return any(i.direction == "in" and i.channel in PHONE_CHANNELS and i.at > since for i in case.history)
+
+
+def _holds_offer(case: Case, settings: PolicySettings) -> bool:
+    return case.body is not None and any(offer in case.body for offer in settings.approved_offers)
 
 
 def _free_at(case: Case, place: Place, pack: Pack) -> datetime | None:
     """When the caps of C15 next leave room; None when they do now."""
-    sent = [item for item in case.history if item.direction == "out" and item.at <= case.now]
-    if not sent:
+    if not case.history:
         return None
+    sent = [item for item in case.history if item.direction == "out" and item.at <= case.now]
     free: list[datetime] = []
     for cap in pack.caps:
         if cap.channel == case.channel and cap.purpose == case.purpose:
             ats = [i.at for i in sent if i.channel == cap.channel and i.purpose == cap.purpose]
             free += _room_at(ats, cap.count, timedelta(hours=cap.hours), case.now)
-    if case.channel in PHONE_CHANNELS and any(state in pack.states_3_per_24h for state in place.states):
-        ats = [item.at for item in sent if item.channel in PHONE_CHANNELS | {"voice", "call"}]
-        if not _is_in_conversation(case, case.now, pack):
-            free += _room_at(ats, STATE_LIMIT, _DAY, case.now)
+    if case.channel in PHONE_CHANNELS and _is_capped_by_state(case, place, pack):
+        # Every call and text counts, whoever made it and whatever it was about.
+        ats = [item.at for item in sent if item.channel in COUNTED_CHANNELS]
+        free += _room_at(ats, STATE_LIMIT, _DAY, case.now)
     return max(free, default=None)
+
+
+def _is_capped_by_state(case: Case, place: Place, pack: Pack) -> bool:
+    capped = [state for state in place.states if state in pack.states_3_per_24h]
+    bought = case.relationship.transaction_at
+    is_client = bought is not None and case.now < add_months(bought, pack.dnc_transaction_months)
+    if is_client or _is_in_conversation(case, case.now, pack):
+        capped = [state for state in capped if state not in pack.states_exempting_replies]
+    return bool(capped)
 
 
 def _room_at(ats: list[datetime], count: int, window: timedelta, now: datetime) -> list[datetime]:
