@@ -89,7 +89,7 @@ def _current(table: str, columns: str, key: str) -> str:
     )
 
 
-PEOPLE = _newest("people", "person_id, crm_created_at, merged_into, deleted_at", "person_id")
+PEOPLE = _newest("people", "person_id, crm_created_at, first_seen_at, merged_into, deleted_at", "person_id")
 
 # Everything that happened to somebody, each with its own time: (person_id, happened_at, kind, word, detail, number).
 _HAPPENED = f"""
@@ -221,9 +221,11 @@ def moments_of(person_ids: Iterable[int], at: datetime) -> pa.Table:
     return pa.table(columns, schema=MOMENTS_SCHEMA)
 
 
-def current_people(lake: Lake) -> list[int]:
-    """Ids of everyone to be scored: known to the ledger's mirror, not deleted, not merged into another."""
+def current_people(lake: Lake, *, seen_by: datetime | None = None) -> list[int]:
+    """Ids of everyone to be scored: known to the ledger's mirror (by then), not deleted, not merged into another."""
     rows = lake.query(
-        f"select person_id from {PEOPLE} where merged_into is null and deleted_at is null order by 1"  # noqa: S608
+        f"select person_id from {PEOPLE} where merged_into is null and deleted_at is null "  # noqa: S608 - our own names
+        "and (?::timestamptz is null or first_seen_at <= ?::timestamptz) order by 1",
+        [seen_by, seen_by],
     )
     return rows["person_id"].to_pylist()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from leadpipe.scoring.predict import ScoringModel
     from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
+
+# Who came so short before a scoring, or during it, may not have been in the mirror that was scored from.
+MIRROR_LAG = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,10 @@ def latest_scores(lake: Lake) -> pa.Table:
 
 
 def problems(lake: Lake) -> dict[str, int]:
-    """What is wrong with the stored scores, counted by kind; empty when all is well."""
+    """What is wrong with the stored scores, counted by kind; empty when all is well.
+
+    People go on arriving while everyone is scored: only those known well before the last scoring are missed.
+    """
     row = lake.query(
         f"""
         select
@@ -134,6 +140,9 @@ def problems(lake: Lake) -> dict[str, int]:
                 select person_id, scored_at from {LEAD_SCORES} group by all having count(*) > 1)) as scored_twice
         """  # noqa: S608 - our own names
     ).to_pylist()[0]
-    scored = set(latest_scores(lake)["person_id"].to_pylist())
-    row["never_scored"] = sum(person_id not in scored for person_id in current_people(lake))
+    scores = latest_scores(lake)
+    scored = set(scores["person_id"].to_pylist())
+    known_by = max(scores["scored_at"].to_pylist(), default=None)
+    due = current_people(lake, seen_by=known_by - MIRROR_LAG if known_by else None)
+    row["never_scored"] = sum(person_id not in scored for person_id in due)
     return {name: count for name, count in row.items() if count}

@@ -114,6 +114,22 @@ def test_scores_lacking_people_or_out_of_range_are_found(lake: Lake, ledger_engi
     assert problems(lake) == {"out_of_range": 1, "scored_twice": 1}
 
 
+def test_people_who_came_while_everyone_was_scored_are_not_missed(
+    lake: Lake, ledger_engine: Engine, clock: FixedClock
+) -> None:
+    create_tables(lake)
+    write_scores(lake, clock.now(), {1: (50.0, "medium", "x")})
+    clock.advance(timedelta(minutes=-1))
+    store(ledger_engine, clock, 2)
+    mirror(ledger_engine, lake, now=clock.now())
+    assert problems(lake) == {}
+
+    clock.advance(timedelta(minutes=-10))
+    store(ledger_engine, clock, 3)
+    mirror(ledger_engine, lake, now=clock.now())
+    assert problems(lake) == {"never_scored": 1}
+
+
 @given(
     name=st.sampled_from([feature.name for feature in FEATURES if feature.is_number]),
     number=st.floats(min_value=0, max_value=5_000_000),
