@@ -22,11 +22,15 @@ MIGRATION_LOCK = 7_305_111
 
 def connect(database_url: str, *, pool_size: int = 5, max_overflow: int = 10) -> Engine:
     """An engine on the ledger, in UTC; opens nothing yet. A stale pooled connection is replaced, not an error."""
+    import orjson
+
     return create_engine(
         sqlalchemy_url(database_url),
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_pre_ping=True,
+        # Bulk reads hold several JSON columns a row; the standard parser took a fifth of a planning run.
+        json_deserializer=orjson.loads,
         connect_args={"options": "-c timezone=UTC", "connect_timeout": 10},
     )
 
