@@ -11,8 +11,9 @@ changed is left out with its reason. A run that dies halfway goes on when it is 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 PLANNED_WITHIN = timedelta(hours=24)
 # Rows of one transaction; memory follows this, not the number of leads.
 CHUNK = 5_000
+WORKERS = 2
 
 _LOOK_AGAIN = text(
     """
@@ -109,47 +111,98 @@ def enqueue_planned(
         What became of the messages, as ``messaging.enqueue`` counts it.
     """
     since = clock.now() - PLANNED_WITHIN
-    total = _Total()
-    for rows in queue.read(lake, planned_since=since, cohorts=cohorts, is_planned=True, count=CHUNK):
-        _enqueue(engine, rows, settings=settings, clock=clock, run_key=run_key, total=total)
-    for rows in queue.read(lake, planned_since=since, cohorts=cohorts, is_planned=False, count=CHUNK):
-        with engine.begin() as connection:
-            _record(connection, [(row, row.outcome, row.code or "") for row in rows], run_key, now=clock.now())
-    return total.as_enqueued()
+    desk = _Desk(engine=engine, settings=settings, clock=clock, run_key=run_key)
+    with queue.reader(lake, planned_since=since, cohorts=cohorts) as reader:
+        # Two parts at once: one is judged here while the server stores the other.
+        with ThreadPoolExecutor(WORKERS, "enqueue") as pool:
+            under_way: deque[Future[Enqueued]] = deque()
+            for rows in reader.parts(is_planned=True, count=CHUNK):
+                under_way.append(pool.submit(desk.enqueue, rows))
+                if len(under_way) > WORKERS:
+                    desk.add(under_way.popleft().result())
+            for future in under_way:
+                desk.add(future.result())
+        for rows in reader.parts(is_planned=False, count=CHUNK):
+            with engine.begin() as connection:
+                _record(connection, [(row, row.outcome, row.code or "") for row in rows], run_key, now=clock.now())
+    return desk.total()
 
 
 @dataclass(kw_only=True)
-class _Total:
+class _Desk:
+    """What one run of this needs and counts."""
+
+    engine: Engine
+    settings: Settings
+    clock: Clock
+    run_key: str
     by_state: Counter[str] = field(default_factory=Counter[str])
     by_code: Counter[str] = field(default_factory=Counter[str])
     count_repeats: int = 0
 
     def add(self, part: Enqueued) -> None:
+        """Count one part."""
         self.by_state.update(part.count_by_state)
         self.by_code.update(part.count_by_code)
         self.count_repeats += part.count_repeats
 
-    def as_enqueued(self) -> Enqueued:
+    def total(self) -> Enqueued:
+        """Everything counted."""
         return Enqueued(
             count_by_state=dict(self.by_state), count_by_code=dict(self.by_code), count_repeats=self.count_repeats
         )
 
+    def enqueue(self, rows: Sequence[QueueRow]) -> Enqueued:
+        """Open the passages of these rows and store their messages."""
+        now = self.clock.now()
+        with self.engine.begin() as connection:
+            enrolment_ids, refused = _open(connection, rows, self.settings, self.run_key, now)
+            left_out = [(row, "waits", code) for row, code in refused if code != "repeated"]
+            _record(connection, left_out, self.run_key, now=now)
+        by_run: dict[str, list[QueueRow]] = {}
+        for row in rows:
+            if (row.person_id, row.plan) in enrolment_ids:
+                by_run.setdefault(row.planned_run_key, []).append(row)
+        part = _Desk(engine=self.engine, settings=self.settings, clock=self.clock, run_key=self.run_key)
+        part.count_repeats = len(refused) - len(left_out)
+        for planned_run_key, group in by_run.items():
+            part.add(self._store(planned_run_key, group, enrolment_ids))
+        return part.total()
 
-def _enqueue(
-    engine: Engine, rows: Sequence[QueueRow], *, settings: Settings, clock: Clock, run_key: str, total: _Total
-) -> None:
-    now = clock.now()
-    with engine.begin() as connection:
-        enrolment_ids, refused = _open(connection, rows, settings, run_key, now)
-        total.count_repeats += sum(code == "repeated" for _, code in refused)
-        _record(connection, [(row, "waits", code) for row, code in refused if code != "repeated"], run_key, now=now)
-    by_run: dict[str, list[Intent]] = {}
-    for row in rows:
-        enrolment_id = enrolment_ids.get((row.person_id, row.plan))
-        if enrolment_id is not None:
-            by_run.setdefault(row.planned_run_key, []).append(_intent(row, enrolment_id))
-    for planned_run_key, intents in by_run.items():
-        total.add(enqueue(engine, intents, clock=clock, settings=settings, run_key=planned_run_key))
+    def _store(
+        self, planned_run_key: str, rows: Sequence[QueueRow], enrolment_ids: Mapping[tuple[int, str], int]
+    ) -> Enqueued:
+        intents = [_intent(row, enrolment_ids[row.person_id, row.plan]) for row in rows]
+        found = enqueue(self.engine, intents, clock=self.clock, settings=self.settings, run_key=planned_run_key)
+        met = [(row, intent) for row, intent in zip(rows, intents, strict=True) if intent.id not in found.state_of]
+        if met:
+            # Another record with the same address came first, or another run stored this very message.
+            now = self.clock.now()
+            with self.engine.begin() as connection:
+                strangers = _without_message(connection, [cast("int", i.enrolment_id) for _, i in met])
+                left_out = [(row, i) for row, i in met if i.enrolment_id in strangers]
+                enrol.end(
+                    connection,
+                    [(cast("int", i.enrolment_id), row.person_id, "same_contact_point") for row, i in left_out],
+                    now=now,
+                )
+                _record(
+                    connection, [(row, "waits", "same_contact_point") for row, _ in left_out], self.run_key, now=now
+                )
+        return found
+
+
+def _without_message(connection: Connection, enrolment_ids: list[int]) -> set[int]:
+    """Those passages that have no message of their own at their step."""
+    found = connection.execute(
+        text(
+            "select e.id from ledger.enrolments e where e.id = any(cast(:ids as bigint[])) and not exists ("
+            "select 1 from ledger.messages m where m.person_id = e.person_id and m.plan = e.plan "
+            "and m.step = e.step and m.occurrence = e.occurrence)"
+        ),
+        {"ids": enrolment_ids},
+    )
+    return set(found.scalars())
 
 
 def _open(

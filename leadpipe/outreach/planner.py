@@ -146,8 +146,7 @@ class _Desk:
             plans=plans,
         )
         self._day = now.astimezone(ZoneInfo(settings.team_timezone)).date()
-        self._scores = _scores(lake)
-        self._market = _market(lake, now)
+        self._scores, self._market = _scores_and_market(lake, now)
         self._points_taken: set[tuple[int, str]] = set()
         self._history = History()
 
@@ -256,17 +255,17 @@ def _json(variables: Mapping[str, Any]) -> str:
     return orjson.dumps(variables).decode()
 
 
-def _scores(lake: Lake) -> dict[int, Score]:
-    rows = lake.query(_SCORES)
+def _scores_and_market(lake: Lake, now: datetime) -> tuple[dict[int, Score], dict[str, Mapping[str, Any]]]:
+    """Scores in force by person, and fresh market facts by ZIP code."""
+    with lake.connect(read_only=True) as connection:
+        scores = connection.execute(_SCORES).to_arrow_table()
+        trend = connection.execute(_MARKET).to_arrow_table()
+    # Bands and reasons repeat: one object each instead of one a person.
     shared: dict[str, str] = {}
-    columns = (rows[name].to_pylist() for name in ("person_id", "score_pct", "priority_band", "reason_1"))
-    return {
+    columns = (scores[name].to_pylist() for name in ("person_id", "score_pct", "priority_band", "reason_1"))
+    by_person = {
         person_id: Score(pct, shared.setdefault(band, band), shared.setdefault(reason, reason))
         for person_id, pct, band, reason in zip(*columns, strict=True)
     }
-
-
-def _market(lake: Lake, now: datetime) -> dict[str, Mapping[str, Any]]:
-    rows = lake.query(_MARKET)
-    columns = (rows[name].to_pylist() for name in ("zip", "change_12m_pct", "month"))
-    return market_variables_for({code: (change, month) for code, change, month in zip(*columns, strict=True)}, now=now)
+    facts = zip(*(trend[name].to_pylist() for name in ("zip", "change_12m_pct", "month")), strict=True)
+    return by_person, market_variables_for({code: (change, month) for code, change, month in facts}, now=now)

@@ -8,20 +8,25 @@ Grain: one row per person, plan and step of one cohort's latest planning; planni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from leadpipe.store.lake import retried
 
 if TYPE_CHECKING:
+    import duckdb
+
     from leadpipe.store.lake import Lake
 
 TABLE = "outreach.queue"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT = pa.timestamp("us", tz="UTC")
 QUEUE_SCHEMA = pa.schema(
     [
@@ -133,29 +138,34 @@ def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | 
         return retried(commit, what=f"replace in {TABLE}")
 
 
-def read(
-    lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None, is_planned: bool, count: int
-) -> Iterator[list[QueueRow]]:
-    """Rows of the queue as it stands now, by cohort and person, about ``count`` people at a time.
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """The queue as one snapshot: what a planning replaces meanwhile does not mix with these rows.
 
-    A planning that replaces rows meanwhile does not mix with these: all parts are of one snapshot.
-
-    Args:
-        lake: where the queue lies.
+    Attributes:
         planned_since: rows of an earlier planning are passed over.
         cohorts: only these; None reads all.
-        is_planned: rows with the outcome ``planned``, or all the others.
-        count: how many people at once.
     """
-    version = lake.snapshot_id()
-    wanted = (
-        f"from {TABLE} at (version => {version}) where planned_at >= ? and (outcome = 'planned') = ? "
-        "and (? or cohort in (select unnest(?::date[])))"
-    )
-    values = [planned_since, is_planned, cohorts is None, list(cohorts or ())]
-    with lake.connect(read_only=True) as connection:
+
+    connection: duckdb.DuckDBPyConnection
+    version: int
+    planned_since: datetime
+    cohorts: Sequence[date] | None
+
+    def parts(self, *, is_planned: bool, count: int) -> Iterator[list[QueueRow]]:
+        """Rows by cohort and person, about ``count`` people at a time.
+
+        Args:
+            is_planned: rows with the outcome ``planned``, or all the others.
+            count: how many people at once.
+        """
+        wanted = (
+            f"from {TABLE} at (version => {self.version}) where planned_at >= ? and (outcome = 'planned') = ? "
+            "and (? or cohort in (select unnest(?::date[])))"
+        )
+        values = [self.planned_since, is_planned, self.cohorts is None, list(self.cohorts or ())]
         # Parts follow the order the rows lie in, so that each reads its own files and the whole stays linear.
-        parts = connection.execute(
+        bounds = self.connection.execute(
             "with people as (select cohort, person_id, dense_rank() over (order by cohort, person_id) as rank "  # noqa: S608
             f"{wanted}) select min(cohort), max(cohort), min(person_id) filter (where cohort = first), "
             "max(person_id) filter (where cohort = last) from (select *, (rank - 1) // ? as part, "
@@ -163,11 +173,29 @@ def read(
             "max(cohort) over (partition by (rank - 1) // ?) as last from people) group by part order by part",
             [*values, count, count, count],
         ).fetchall()
-        for first, last, first_id, last_id in parts:
-            rows = connection.execute(
+        for first, last, first_id, last_id in bounds:
+            rows = self.connection.execute(
                 f"select {', '.join(QUEUE_SCHEMA.names)} {wanted} and cohort between ? and ? "  # noqa: S608 - our own
                 "and (cohort > ? or person_id >= ?) and (cohort < ? or person_id <= ?) "
                 "order by cohort, plan, person_id",
                 [*values, first, last, first, first_id, last, last_id],
-            ).fetchall()
-            yield [QueueRow._make(row) for row in rows]
+            ).to_arrow_table()
+            yield [QueueRow._make(row) for row in zip(*(_values(column) for column in rows.columns), strict=True)]
+
+
+@contextmanager
+def reader(lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None) -> Generator[Reader]:
+    """A reader of the queue as it stands now."""
+    with lake.connect(read_only=True) as connection:
+        found = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+        version = int(found[0]) if found and found[0] is not None else 0
+        yield Reader(connection=connection, version=version, planned_since=planned_since, cohorts=cohorts)
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """A column as Python values; times by hand, since the libraries take ten times as long for each."""
+    if not pa.types.is_timestamp(column.type):
+        return column.to_pylist()
+    micros = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+    made = {value: None if value is None else EPOCH + timedelta(microseconds=value) for value in set(micros)}
+    return [made[value] for value in micros]

@@ -25,7 +25,7 @@ with planned as (
     from planned p
     join pg.ledger.suppressions s on s.contact_point_id = p.contact_point_id and s.channel in (p.channel, 'all')
     where s.recorded_at <= p.planned_at
-    group by p.person_id, p.plan, s.channel
+    group by p.person_id, p.plan, p.step
     having action = 'suppress'
 ), twice as (
     select 1 from planned group by person_id, plan, step, occurrence having count(*) > 1
