@@ -25,7 +25,7 @@ def sandbox_environment(config: SandboxConfig) -> dict[str, str]:
         "sms_number": config.sms_number,
         "whatsapp_number": config.whatsapp_number,
         "whatsapp_template_sid": config.whatsapp_template_sid,
-        "a2p_campaign_id": "CMsandbox",
+        "a2p_campaign_id": config.campaign_sid,
         "aws_access_key_id": "AKIASANDBOX0000000000",
         "aws_secret_access_key": "sandbox",
         "ses_endpoint_url": f"{url}/ses",
