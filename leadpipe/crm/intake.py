@@ -8,6 +8,7 @@ names the same record.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +37,8 @@ Row = dict[str, Any]
 T = TypeVar("T")
 # Older emails of the team change nothing any more; a first read brings years of them.
 RECENT = timedelta(days=7)
+# Long enough for most; whoever takes longer is found by the next poll.
+NOT_READY_SECONDS = 1.0
 ACTIVITIES = {"notes": tables.NOTES, "calls": tables.CALLS, "textMessages": tables.TEXT_MESSAGES}
 
 
@@ -63,7 +66,7 @@ class Intake:
     inquiries: tuple[Inquiry, ...] = ()
     new_inquiry_ids: tuple[int, ...] = ()
     human_ids: tuple[int, ...] = ()
-    count_landed: int = 0
+    count_by_table: dict[str, int] = field(default_factory=dict[str, int])
     count_set_aside: int = 0
 
 
@@ -127,7 +130,7 @@ def take_in(
     activity_rows = {name: _activity_rows(crm, name, ids) for name, ids in wanted.activities.items() if ids}
     rows = [*event_rows, *(row for found in activity_rows.values() for row in found), *_email_rows(crm, wanted.emails)]
     people_ids = wanted.people | {int(row["personId"]) for row in rows if _is_person_id(row.get("personId"))}
-    people_rows = crm.people(sorted(people_ids)) if people_ids else []
+    people_rows = _people_rows(crm, people_ids)
     taken = store(
         people_rows,
         event_rows,
@@ -145,6 +148,16 @@ def take_in(
     if wanted.has_unsubscribes:
         _store_unsubscribes(crm, engine, now)
     return taken
+
+
+def _people_rows(crm: FubClient, ids: set[int]) -> list[Row]:
+    """The people; those not there are asked for once more: distribution must assign a new lead first (sheet 5)."""
+    rows = crm.people(sorted(ids)) if ids else []
+    missing = ids - {int(row["id"]) for row in rows}
+    if missing:
+        time.sleep(NOT_READY_SECONDS)
+        rows += crm.people(sorted(missing))
+    return rows
 
 
 def _activity_rows(crm: FubClient, name: str, ids: set[int]) -> list[Row]:
@@ -185,15 +198,10 @@ def store(
     settings: Settings | None = None,
 ) -> Intake:
     """Land payloads in the lake, then store what they mean in the ledger; unreadable ones are set aside."""
-    set_aside: list[SetAside] = []
-    landed = 0
-    batches = [(tables.PEOPLE, people_rows), (tables.EVENTS, event_rows)]
-    batches += [(ACTIVITIES[name], rows) for name, rows in activity_rows.items()]
-    for table, rows in batches:
-        if rows:
-            report = landing.land(lake, table, rows, landed_by=landed_by, now=now)
-            landed += report.count_written
-            set_aside += report.set_aside
+    batches = {tables.PEOPLE: people_rows, tables.EVENTS: event_rows}
+    batches |= {ACTIVITIES[name]: rows for name, rows in activity_rows.items()}
+    landed = landing.land_all(lake, batches, landed_by=landed_by, now=now)
+    set_aside = [record for report in landed for record in report.set_aside]
     people = _read_all(people_rows, read_person, "fub_people", set_aside)
     inquiries = _read_all(event_rows, read_inquiry, "fub_events", set_aside)
     acts = [act for row in people_rows if (act := read_email_act(row)) is not None and act.at > now - RECENT]
@@ -215,7 +223,7 @@ def store(
         inquiries=tuple(inquiries),
         new_inquiry_ids=new_inquiry_ids,
         human_ids=human_ids,
-        count_landed=landed,
+        count_by_table={report.table: report.count_written for report in landed},
         count_set_aside=count,
     )
 

@@ -6,7 +6,7 @@ what the ledger makes of them (``people``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from leadpipe.store.quarantine import SetAside
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from duckdb import DuckDBPyConnection
 
     from leadpipe.store.lake import Lake
 
@@ -47,7 +49,6 @@ def land(
     landed_by: str,
     now: datetime,
     deleted: Iterable[Row] = (),
-    dedupe: bool = True,
 ) -> Landed:
     """Append the payloads whose content differs from the newest version landed; running it twice adds nothing.
 
@@ -58,45 +59,83 @@ def land(
         landed_by: webhook, poll, sweep or first_touch.
         now: landing time.
         deleted: last known payloads of records that are gone; landed as a version with ``is_deleted``.
-        dedupe: False skips the comparison (first sync into an empty table).
     """
+    read = _read(table, payloads, deleted, landed_by, now)
+    return _land(lake, [read])[0]
+
+
+def land_all(
+    lake: Lake, payloads_by_table: Mapping[RawTable, Iterable[Row]], *, landed_by: str, now: datetime
+) -> list[Landed]:
+    """The same for several tables with one look and one commit: opening the lake costs more than most landings."""
+    return _land(lake, [_read(table, rows, (), landed_by, now) for table, rows in payloads_by_table.items()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """One table's payloads as rows."""
+
+    table: RawTable
+    rows: list[Row]
+    count_read: int
+    set_aside: tuple[SetAside, ...]
+
+
+def _read(table: RawTable, payloads: Iterable[Row], deleted: Iterable[Row], landed_by: str, now: datetime) -> _Read:
     rows: dict[tuple[Any, str], Row] = {}
     set_aside: list[SetAside] = []
-    count_read = 0
+    count = 0
     for is_deleted, group in ((False, payloads), (True, deleted)):
         for payload in group:
-            count_read += 1
+            count += 1
             try:
                 row = table.row(payload, landed_by=landed_by, landed_at=now, is_deleted=is_deleted)
             except BadRecord as error:
-                set_aside.append(
-                    SetAside(
-                        source=table.name,
-                        record_key=str(payload.get("id", f"row-{count_read}")),
-                        reason=str(error),
-                        raw=canonical(payload).encode(),
-                    )
-                )
+                key = str(payload.get("id", f"row-{count}"))[:100]
+                raw = canonical(payload).encode()
+                set_aside.append(SetAside(source=table.name, record_key=key, reason=str(error), raw=raw))
                 continue
             rows[row[table.key], row["content_hash"]] = row
-    fresh = list(rows.values())
-    if dedupe and fresh:
-        fresh = _changed(lake, table, fresh)
-    for start in range(0, len(fresh), CHUNK_ROWS):
-        lake.append(table.name, pa.Table.from_pylist(fresh[start : start + CHUNK_ROWS], schema=table.schema))
-    return Landed(table=table.name, count_read=count_read, count_written=len(fresh), set_aside=tuple(set_aside))
+    return _Read(table=table, rows=list(rows.values()), count_read=count, set_aside=tuple(set_aside))
 
 
-def _changed(lake: Lake, table: RawTable, rows: list[Row]) -> list[Row]:
+def _land(lake: Lake, reads: list[_Read]) -> list[Landed]:
+    fresh = [each.rows for each in reads]
+    if any(fresh):
+        with lake.connect(read_only=True) as connection:
+            fresh = [_changed(connection, each) for each in reads]
+    counts = [len(rows) for rows in fresh]
+    while any(fresh):
+        commit = {
+            each.table.name: pa.Table.from_pylist(rows[:CHUNK_ROWS], schema=each.table.schema)
+            for each, rows in zip(reads, fresh, strict=True)
+            if rows
+        }
+        lake.append_all(commit)
+        fresh = [rows[CHUNK_ROWS:] for rows in fresh]
+    return [
+        Landed(table=each.table.name, count_read=each.count_read, count_written=count, set_aside=each.set_aside)
+        for each, count in zip(reads, counts, strict=True)
+    ]
+
+
+def _changed(connection: DuckDBPyConnection, read: _Read) -> list[Row]:
     """The rows that are no repetition of the newest version of their record."""
-    if not lake.has_table(table.name):
-        return rows
-    keys = pa.table({"key": pa.array([row[table.key] for row in rows], pa.int64())})
-    with lake.connect() as connection:
-        connection.register("wanted", keys)
+    import duckdb
+
+    if not read.rows:
+        return []
+    table = read.table
+    keys = pa.table({"key": pa.array([row[table.key] for row in read.rows], pa.int64())})
+    connection.register("wanted", keys)
+    try:
         known = connection.execute(
             f"select {table.key}, arg_max(content_hash, landed_at) from {table.name} "  # noqa: S608 - our own names
             f"where {table.key} in (select key from wanted) group by 1"
         ).fetchall()
+    except duckdb.CatalogException:
+        return read.rows  # the table is created by its first append
+    finally:
+        connection.unregister("wanted")
     newest = dict(known)
-    return [row for row in rows if newest.get(row[table.key]) != row["content_hash"]]
+    return [row for row in read.rows if newest.get(row[table.key]) != row["content_hash"]]

@@ -10,8 +10,10 @@ changes under the walk lies beyond it and is read by the next pass. Each pass re
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -57,7 +59,7 @@ class Pass:
     count_set_aside: int = 0
     is_history_complete: bool = True
 
-    def add(self, taken: Intake, table: RawTable) -> None:
+    def add(self, taken: Intake) -> None:
         """Count one stored batch."""
         self.person_ids += taken.person_ids
         self.new_ids += taken.new_ids
@@ -65,11 +67,12 @@ class Pass:
         self.new_inquiries += [inquiry for inquiry in taken.inquiries if inquiry.event_id in fresh]
         self.human_ids += taken.human_ids
         self.count_set_aside += taken.count_set_aside
-        self.count_landed(table, taken.count_landed)
+        for name, count in taken.count_by_table.items():
+            self.count(name, count)
 
-    def count_landed(self, table: RawTable, count: int) -> None:
+    def count(self, table: str, count: int) -> None:
         """Count rows written to a raw table."""
-        self.count_by_table[table.name] = self.count_by_table.get(table.name, 0) + count
+        self.count_by_table[table] = self.count_by_table.get(table, 0) + count
 
 
 class Sync:
@@ -102,8 +105,7 @@ class Sync:
         result = Pass(is_first=mark is None)
         newest = self._newest_person()
         pages = self._everyone() if mark is None else self._changed_people(mark - OVERLAP, newest)
-        for rows in _batches(pages, PEOPLE_BATCH):
-            result.add(self._store(people=rows, now=now), tables.PEOPLE)
+        self._take("fub_people", pages, PEOPLE_BATCH, lambda rows: result.add(self._store(people=rows, now=now)), now)
         at = _updated(newest) if newest else None
         if at is not None:
             watermark.write(self._engine, "fub_people", at, now=now)
@@ -163,22 +165,16 @@ class Sync:
         source = f"fub_{table.collection}"
         high = watermark.read_int(self._engine, source)
         result = Pass(is_first=high is None)
-        newest: int | None = None
-        floor = 0 if high is None else max(0, high - OVERLAP_IDS)
         if high is None:
             page = next(self._crm.pages(table.collection), [])
-            newest = max((i for row in page if (i := read_id(row)) is not None), default=None)
-            if newest is None:
-                self._keep(table, page, result, now=now)
-                return result
+            newest = max((i for row in page if (i := read_id(row)) is not None), default=0)
             watermark.write_int(self._engine, f"{source}_history", newest + 1, now=now)
         else:
-            for rows in _batches(self._above(table, floor), ACTIVITY_BATCH):
-                top = max((i for row in rows if (i := read_id(row)) is not None), default=high)
-                newest = max(newest or high, top)
-                self._keep(table, rows, result, now=now)
-        if newest is not None:
-            watermark.write_int(self._engine, source, newest, now=now)
+            tops = [high]
+            pages = _noting_ids(self._above(table, max(0, high - OVERLAP_IDS)), tops)
+            self._take(source, pages, ACTIVITY_BATCH, lambda rows: self._keep(table, rows, result, now=now), now)
+            newest = max(tops)
+        watermark.write_int(self._engine, source, newest, now=now)
         result.is_history_complete = self._history(table, source, result, now=now)
         return result
 
@@ -215,11 +211,11 @@ class Sync:
             # The people of old events are read by the people pass; new ones may be newer than it.
             ids = set[int]() if is_history else {int(row["personId"]) for row in rows if _is_id(row.get("personId"))}
             people = self._crm.people(sorted(ids - self._fresh_ids(ids, now)))
-            result.add(self._store(people=people, events=rows, now=now), table)
+            result.add(self._store(people=people, events=rows, now=now))
         elif table.collection in intake.ACTIVITIES:
-            result.add(self._store(activities={table.collection: rows}, now=now), table)
+            result.add(self._store(activities={table.collection: rows}, now=now))
         else:
-            self._land(table, rows, result, now=now)
+            self._land({table: rows}, result, now=now)
 
     def _fresh_ids(self, ids: set[int], now: datetime) -> set[int]:
         """Of these, the people read within the overlap: the people pass a moment ago, or a webhook."""
@@ -237,27 +233,41 @@ class Sync:
 
     # what has no order of its own
 
-    def texts(self, person_ids: list[int], *, now: datetime) -> Pass:
-        """Texts of the given people (the API lists texts by person only): those with an open conversation."""
+    def conversations(self, person_ids: list[int], *, now: datetime) -> Pass:
+        """People with an open conversation: their texts (the API lists texts by person only) and their own fields.
+
+        An email or a call of the team moves those fields, not the person's ``updated``.
+        """
         result = Pass()
-        for person_id in person_ids:
-            rows = [row for page in self._crm.pages("textMessages", {"personId": person_id}) for row in page]
-            result.add(self._store(activities={"textMessages": rows}, now=now), tables.TEXT_MESSAGES)
+        people = self._crm.people(person_ids) if person_ids else []
+        texts = [
+            row
+            for person_id in person_ids
+            for page in self._crm.pages("textMessages", {"personId": person_id})
+            for row in page
+        ]
+        digest = _digest([*people, *texts])
+        if not watermark.is_same(self._engine, "conversations", digest):
+            result.add(self._store(people=people, activities={"textMessages": texts}, now=now))
+            watermark.put_digest(self._engine, "conversations", digest, now=now)
         return result
 
-    def again(self, person_ids: list[int], *, now: datetime) -> Pass:
-        """These people read again: an email or a call moves their fields, not their ``updated``."""
+    def whole(self, wanted: Iterable[RawTable], *, now: datetime) -> Pass:
+        """Whole collections: small ones (users, stages, pipelines), and those whose changes show nowhere (deals)."""
         result = Pass()
-        if person_ids:
-            result.add(self._store(people=self._crm.people(person_ids), now=now), tables.PEOPLE)
-        return result
-
-    def whole(self, table: RawTable, *, now: datetime) -> Pass:
-        """A whole collection: a small one (users, stages, pipelines), or one whose changes show nowhere (deals)."""
-        result = Pass()
-        query = {"includeDeleted": 1, "includeArchived": 1} if table is tables.DEALS else {}
-        for rows in _batches(self._crm.pages(table.collection, query), ACTIVITY_BATCH):
-            self._land(table, rows, result, now=now)
+        changed: dict[RawTable, list[Row]] = {}
+        digests: dict[str, str] = {}
+        for table in wanted:
+            query = {"includeDeleted": 1, "includeArchived": 1} if table is tables.DEALS else {}
+            rows = [row for page in self._crm.pages(table.collection, query) for row in page]
+            result.count(table.name, 0)
+            source, digest = f"fub_{table.collection}_whole", _digest(rows)
+            if not watermark.is_same(self._engine, source, digest):
+                changed[table] = rows
+                digests[source] = digest
+        self._land(changed, result, now=now)
+        for source, digest in digests.items():
+            watermark.put_digest(self._engine, source, digest, now=now)
         return result
 
     def unsubscribes(self, *, now: datetime) -> int:
@@ -298,11 +308,41 @@ class Sync:
             settings=self._settings,
         )
 
-    def _land(self, table: RawTable, rows: list[Row], result: Pass, *, now: datetime) -> None:
-        report = landing.land(self._lake, table, rows, landed_by="poll", now=now)
-        result.count_landed(table, report.count_written)
+    def _land(self, rows_by_table: dict[RawTable, list[Row]], result: Pass, *, now: datetime) -> None:
+        reports = landing.land_all(self._lake, rows_by_table, landed_by="poll", now=now)
+        for report in reports:
+            result.count(report.table, report.count_written)
         with self._engine.begin() as connection:
-            result.count_set_aside += quarantine.store(connection, report.set_aside, now=now)
+            set_aside = [record for report in reports for record in report.set_aside]
+            result.count_set_aside += quarantine.store(connection, set_aside, now=now)
+
+    def _take(
+        self, source: str, pages: Iterator[list[Row]], size: int, keep: Callable[[list[Row]], None], now: datetime
+    ) -> None:
+        """Store what a pass read, batch by batch; nothing when it is what the last pass read.
+
+        The overlap makes every pass read some records again, and opening the lake to find that none changed is most of
+        what a pass costs. Whatever a record is changed to, its times or the team's next act differ from what was read.
+        """
+        batches = _batches(pages, size)
+        first = next(batches, [])
+        digest = _digest(first)
+        if watermark.is_same(self._engine, source, digest) and len(first) < size:
+            return
+        for batch in itertools.chain([first] if first else [], batches):
+            keep(batch)
+        watermark.put_digest(self._engine, source, digest, now=now)
+
+
+def _digest(rows: Iterable[Row]) -> str:
+    """One digest of records, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(map(tables.canonical, rows))).encode()).hexdigest()
+
+
+def _noting_ids(pages: Iterator[list[Row]], seen: list[int]) -> Iterator[list[Row]]:
+    for page in pages:
+        seen += [i for row in page if (i := read_id(row)) is not None]
+        yield page
 
 
 def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:

@@ -33,7 +33,7 @@ _LANDED = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RawTable:
     """One raw landing: its lake name, the key column, the Arrow schema and the typing of a payload."""
 

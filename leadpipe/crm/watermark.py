@@ -43,6 +43,17 @@ def put_int(engine: Engine, source: str, value: int, *, now: datetime) -> None:
     _write(engine, source, {"id": value}, now)
 
 
+def is_same(engine: Engine, source: str, digest: str) -> bool:
+    """Whether this is the digest that the last pass over ``source`` left."""
+    value = _value(engine, f"{source}_digest")
+    return value is not None and value.get("digest") == digest
+
+
+def put_digest(engine: Engine, source: str, digest: str, *, now: datetime) -> None:
+    """Remember what a pass read, so that the next one can tell that nothing changed."""
+    _write(engine, f"{source}_digest", {"digest": digest}, now)
+
+
 def _value(engine: Engine, source: str) -> dict[str, Any] | None:
     from sqlalchemy import select
 

@@ -107,8 +107,7 @@ class _Pass:
             self._step(table.collection, lambda table=table: self._read_activity(table))
         self._step("conversations", self._read_conversations)
         self._step("answers", self._answer)
-        for table in SMALL:
-            self._step(table.collection, lambda table=table: self._count(self._sync.whole(table, now=self._now)))
+        self._step("small", lambda: self._count(self._sync.whole(SMALL, now=self._now)))
         self._step("unsubscribes", self._read_unsubscribes)
         self._step("webhooks", self._check_webhooks, every=SLOW)
         self._step("action_plans", self._count_action_plans, every=HOURLY)
@@ -180,9 +179,9 @@ class _Pass:
                 {"most": MAX_CONVERSATIONS},
             ).scalars()
             people = list(ids)
-        for read in (self._sync.again(people, now=self._now), self._sync.texts(people, now=self._now)):
-            self._count(read)
-            self._human |= set(read.human_ids)
+        read = self._sync.conversations(people, now=self._now)
+        self._count(read)
+        self._human |= set(read.human_ids)
 
     def _answer(self) -> None:
         """First touch for those nobody told of, and for those whose run died between storing and answering."""
@@ -266,6 +265,5 @@ def sweep(runtime: Runtime) -> Swept:
         crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings
     )
     sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
-    for table in (tables.TASKS, tables.APPOINTMENTS):
-        sync.whole(table, now=now)
+    sync.whole((tables.TASKS, tables.APPOINTMENTS), now=now)
     return swept

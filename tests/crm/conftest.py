@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import set_offset
 from leadpipe.crm.sync import Sync
 from leadpipe.runtime import Runtime
-from leadpipe.sandbox.app import World
 from leadpipe.sandbox.app import create_app as create_sandbox
 from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import Sending, Settings
+from leadpipe.sandbox.environment import sandbox_environment
+from leadpipe.sandbox.world import World
+from leadpipe.settings import Settings
 from leadpipe.store.bootstrap import create_tables
 from tests.gateway.serving import free_socket, served, url_of
 
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def world(settings: Settings) -> Generator[World]:
-    """A sandbox that serves; its records can be changed directly."""
+    """A sandbox that serves; what it lets nobody do over HTTP is done to it directly."""
+    del settings  # clears the environment first
     bound = free_socket()
-    app = create_sandbox(SandboxConfig(base_url=url_of(bound)))
+    app = create_sandbox(SandboxConfig(base_url=url_of(bound), pace=0.1))
     with served(app, bound):
         yield app.state.world
 
@@ -39,26 +41,12 @@ def world(settings: Settings) -> Generator[World]:
 @pytest.fixture
 def sandbox_settings(settings: Settings, world: World) -> Settings:
     """Settings that reach the sandbox and nothing else."""
-    config = world.sandbox.config
-    return settings.model_copy(
-        update={
-            "sending": Sending.SANDBOX,
-            "fub_base_url": f"{config.base_url}/fub/v1",
-            "fub_api_key": SecretStr(config.fub_api_key),
-            "fub_system_key": SecretStr(config.fub_system_key),
-            "fub_webhook_token": SecretStr("test-token"),
-            "twilio_base_url": f"{config.base_url}/twilio",
-            "twilio_account_sid": config.twilio_account_sid,
-            "twilio_auth_token": SecretStr(config.twilio_auth_token),
-            "twilio_messaging_service_sid": config.twilio_messaging_service_sid,
-            "sms_number": config.sms_number,
-            "whatsapp_number": config.whatsapp_number,
-            "ses_endpoint_url": f"{config.base_url}/ses",
-            "sns_endpoint_url": f"{config.base_url}/sns/",
-            "aws_access_key_id": "sandbox",
-            "aws_secret_access_key": SecretStr("sandbox"),
-        }
-    )
+    values = {
+        name.removeprefix("LEADPIPE_").lower(): value
+        for name, value in sandbox_environment(world.sandbox.config).items()
+    }
+    kept = {name: getattr(settings, name) for name in ("home", "database_url", "lake_path")}
+    return Settings(**kept | values)
 
 
 @pytest.fixture
@@ -69,6 +57,50 @@ def runtime(sandbox_settings: Settings, lake: Lake, ledger_engine: Engine, world
     made = Runtime(sandbox_settings)
     yield made
     made.close()
+
+
+@dataclass
+class Account:
+    """The team's hands in the CRM: what agents and lead sources do there, over HTTP."""
+
+    http: httpx.Client
+    base: str
+
+    def add(self, **fields: Any) -> int:
+        """A person typed in by an agent."""
+        return self._call("POST", "people", fields)["id"]
+
+    def inquire(self, *, kind: str = "Property Inquiry", **person: Any) -> int:
+        """A portal posts an inquiry; returns the person's id."""
+        body = {"source": "Website", "system": "portal", "type": kind, "message": "Is it open?", "person": person}
+        return self._call("POST", "events", body)["id"]
+
+    def change(self, person_id: int, **fields: Any) -> None:
+        self._call("PUT", f"people/{person_id}", fields)
+
+    def delete(self, person_id: int) -> None:
+        self._call("DELETE", f"people/{person_id}", None)
+
+    def merge(self, winner: int, *losers: int) -> None:
+        self.control("merge", winner=winner, losers=list(losers))
+
+    def control(self, name: str, **body: Any) -> Any:
+        answer = self.http.post(f"{self.base}/_control/{name}", json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def _call(self, method: str, path: str, body: Any) -> Any:
+        answer = self.http.request(method, f"{self.base}/fub/v1/{path}", json=body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else {}
+
+
+@pytest.fixture
+def account(world: World) -> Generator[Account]:
+    config = world.sandbox.config
+    headers = {"X-System": config.fub_system, "X-System-Key": config.fub_system_key}
+    with httpx.Client(auth=(config.fub_api_key, ""), headers=headers, timeout=10) as http:
+        yield Account(http, config.base_url)
 
 
 @dataclass
@@ -83,6 +115,22 @@ class Asking:
 
     def one(self, query: str, **values: Any) -> Any:
         return self.ledger(query, **values)[0][0]
+
+    def person(self, person_id: int) -> Any:
+        return self.ledger("select * from ledger.people where person_id = :id", id=person_id)[0]
+
+    def points(self, person_id: int) -> dict[str, str | None]:
+        """Addresses of a person and why each is detached."""
+        found = self.ledger(
+            "select address, detached_reason from ledger.person_contact_points "
+            "join ledger.contact_points on contact_point_id = id where person_id = :id order by rank, id",
+            id=person_id,
+        )
+        return {row.address: row.detached_reason for row in found}
+
+    @property
+    def now(self) -> datetime:
+        return self.runtime.clock.now()
 
     def lake(self, query: str) -> list[Any]:
         with self.runtime.lake.connect() as connection:
