@@ -5,11 +5,17 @@ What lives here: one runtime a process, built from the environment when first us
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from multiprocessing import parent_process
 
 import dagster as dg
 
 from leadpipe.runtime import Runtime, open_runtime
+
+# How far a run steps back for others on a busy machine, as `nice` counts it; the jobs that answer people say 0.
+NICE_TAG = "leadpipe/nice"
+DEFAULT_NICE = 10
 
 
 @cache
@@ -29,6 +35,8 @@ class LeadpipeResource(dg.ConfigurableResource[None]):
         given = runtime
 
         class Given(cls):
+            """The class around this one runtime."""
+
             @property
             def runtime(self) -> Runtime:
                 return given
@@ -39,3 +47,11 @@ class LeadpipeResource(dg.ConfigurableResource[None]):
     def runtime(self) -> Runtime:
         """The parts of this process."""
         return _from_environment()
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Step back in a run that nobody waits for: planning and dbt must not slow an answer on a small machine.
+
+        Only in a process of its own, which every run of Dagster's has; a test's or a command's stays as it is.
+        """
+        if context.run is not None and parent_process() is not None:
+            os.nice(max(0, int(context.run.tags.get(NICE_TAG, DEFAULT_NICE)) - os.nice(0)))

@@ -17,7 +17,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from leadpipe.settings import Settings
-from resources.runtime import LeadpipeResource
+from resources.runtime import DEFAULT_NICE, NICE_TAG, LeadpipeResource
 
 SLOT_TAG = "leadpipe/slot"
 PRIORITY_TAG = "dagster/priority"
@@ -46,8 +46,18 @@ class Linger(dg.Config):
 
 
 def slot(name: str, *, priority: int = 0, max_minutes: int = 30) -> Mapping[str, str]:
-    """Tags of a job that shares the slot ``name``; a higher priority leaves the queue first."""
-    return {SLOT_TAG: name, PRIORITY_TAG: str(priority), MAX_RUNTIME_TAG: str(max_minutes * 60)}
+    """Tags of a job that shares the slot ``name``.
+
+    A higher priority leaves the queue first, and from 50 on, where somebody waits for the outcome, the run's process
+    does not step back for others.
+    """
+    nice = 0 if priority >= 50 else 5 if priority >= 30 else DEFAULT_NICE
+    return {
+        SLOT_TAG: name,
+        PRIORITY_TAG: str(priority),
+        NICE_TAG: str(nice),
+        MAX_RUNTIME_TAG: str(max_minutes * 60),
+    }
 
 
 def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
