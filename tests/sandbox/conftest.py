@@ -158,6 +158,16 @@ class Running:
         options.setdefault("headers", system)
         return self.http.request(method, f"{self.url}/fub/v1/{path}", **options)
 
+    def wait(self, holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """What ``holds`` returns as soon as it is true."""
+        return wait_until(holds, seconds)
+
+    def call(self, name: str, **body: Any) -> Any:
+        """One post to ``/_control/NAME``."""
+        answer = self.http.post(f"{self.url}/_control/{name}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def truth_of(self, person_id: int) -> dict[str, Any]:
         """One row of the truth about leads."""
         return next(row for row in self.control.leads() if row["person_id"] == person_id)
@@ -200,7 +210,8 @@ def start(boards: tuple[Switchboard, Switchboard], http: httpx.Client) -> Genera
         board.run(app.open())
         board.app = app
         running = Running(
-            url=board.url, config=config, world=app.state.world, control=SandboxControl(board.url), gateway=catcher, board=board, http=http, http=http,
+            url=board.url, config=config, world=app.state.world, control=SandboxControl(board.url), gateway=catcher,
+            board=board, http=http,
         )  # fmt: skip
         begun.append(running)
         return running

@@ -107,7 +107,7 @@ def test_each_context_has_its_own_window_and_a_system_key_widens_it(
 
 
 def test_posting_events_is_not_limited(sandbox: Any) -> None:
-    sandbox.control._call("POST", "/_control/limits", {"events": 1, "global": 1, "notes": 1})
+    sandbox.call("limits", **{"events": 1, "global": 1, "notes": 1})
     for number in range(5):
         body = {"source": "x", "person": {"emails": [{"value": f"a{number}@example.com"}]}}
         answer = sandbox.raw("POST", "events", json=body)
