@@ -18,8 +18,9 @@ from sqlalchemy import text
 
 from leadpipe.messaging import caps, gate, suppression, switch
 from leadpipe.messaging.channels.base import SendRequest
-from leadpipe.messaging.gate import Subject
+from leadpipe.messaging.gate import Subject, state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
+from leadpipe.outreach.plan import paused_plans
 from leadpipe.settings import Sending
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ _ANSWERS = frozenset(caps.UNCAPPED_PURPOSES)
 
 @dataclass(frozen=True, kw_only=True)
 class Claimed:
-    """A message whose attempt is committed: it must be called once, now, or it becomes unknown."""
+    """A message whose attempt is committed: it must be called once, now, or it becomes unknown.
+
+    Attributes:
+        last_suppression_id: the newest suppression that the claim could have seen; a later one came after it.
+    """
 
     request: SendRequest
     person_id: int
     attempt_id: int
     count_not_sent: int
+    last_suppression_id: int
 
 
 @dataclass(kw_only=True)
@@ -117,7 +123,7 @@ def claim(
             {
                 "now": now,
                 "closed_channels": sorted(closed),
-                "closed_plans": list(stop.plans),
+                "closed_plans": sorted({*stop.plans, *paused_plans(settings.plans_path)}),
                 "full_plans": room.full_plans,
                 "answers": list(caps.UNCAPPED_PURPOSES),
                 "only": list(only_message_ids or ()),
@@ -152,12 +158,13 @@ class _Batch:
 
     def run(self, rows: Sequence[Row[Any]], found: Claim) -> None:
         """Decide each row, write moves, verdicts and attempts."""
-        standing = self._not_suppressed(self._still_wanted(rows))
+        standing = self._not_held_back(self._still_wanted(rows))
         subjects = [_subject(row) for row in standing]
         verdicts = gate.judge(self._connection, subjects, now=self._now, settings=self._settings)
+        released = self._released([s.message_id for s, v in zip(subjects, verdicts, strict=True) if _waits(v)])
         going: list[Row[Any]] = []
         for row, verdict in zip(standing, verdicts, strict=True):
-            if self._judged(row, verdict):
+            if self._judged(row, verdict, is_released=row.id in released):
                 going.append(row)
         gate.record(self._connection, subjects, verdicts, moment="claim", now=self._now)
         write(self._connection, self._moves, at=self._now)
@@ -181,7 +188,7 @@ class _Batch:
                 self._move(row, Event.EXPIRE, State.EXPIRED, "stale")
             elif why := self._overtaken_by(row):
                 self._move(row, Event.CANCEL, State.CANCELLED, why)
-            elif row.channel not in self._providers:
+            elif row.channel not in self._providers and self._settings.sending is not Sending.OFF:
                 self._move(row, Event.CLAIM, State.BLOCKED, "channel_off")
             else:
                 kept.append(row)
@@ -198,21 +205,16 @@ class _Batch:
         }
         return next((code for code, holds in reasons.items() if holds), "")
 
-    def _not_suppressed(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
-        """Rows whose contact point is not suppressed, with no unread answer and no other message under way."""
+    def _not_held_back(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+        """Rows of people with no unread answer and no other message under way."""
         if not rows:
             return []
-        points = [row.contact_point_id for row in rows]
-        suppressed = suppression.active(self._connection, points)
         unread_points, unread_people = self._unread(rows)
         busy = self._busy(rows)
         taken: set[int] = set()
         kept: list[Row[Any]] = []
         for row in rows:
-            held_by = suppressed.get(row.contact_point_id, {}).get(row.channel)
-            if held_by is not None:
-                self._move(row, Event.CLAIM, State.BLOCKED, f"suppressed_{held_by.source}")
-            elif row.contact_point_id in unread_points or row.person_id in unread_people:
+            if row.contact_point_id in unread_points or row.person_id in unread_people:
                 self._hold(row, "unread_inbound", self._now + UNREAD_HOLD)
             elif row.purpose not in _ANSWERS and (until := busy.get(row.person_id)):
                 self._hold(row, "one_at_a_time", until)
@@ -246,14 +248,26 @@ class _Batch:
         )
         return {row.person_id: row.at + gap for row in found if row.at is not None and row.at + gap > self._now}
 
-    def _judged(self, row: Row[Any], verdict: Verdict) -> bool:
+    def _released(self, ids: list[str]) -> set[str]:
+        """Those that a person has released before; the same doubt is not put to them twice."""
+        if not ids:
+            return set()
+        found = self._connection.execute(
+            text(
+                "select message_id::text from ledger.message_events "
+                "where message_id = any(cast(:ids as uuid[])) and event = :release"
+            ),
+            {"ids": ids, "release": str(Event.RELEASE)},
+        )
+        return set(found.scalars())
+
+    def _judged(self, row: Row[Any], verdict: Verdict, *, is_released: bool) -> bool:
         """Move by the verdict; True when the message goes out now."""
-        if verdict.decision == "HOLD" and verdict.until is not None:
-            self._hold(row, verdict.code, verdict.until)
-        elif verdict.decision in {"BLOCK", "HOLD"}:
-            self._move(row, Event.CLAIM, State.BLOCKED, verdict.code)
-        elif verdict.decision == "REVIEW":
-            self._move(row, Event.CLAIM, State.REVIEW, verdict.code)
+        state, code, until = state_for(verdict, is_released=is_released)
+        if state is State.HELD and until is not None:
+            self._hold(row, code or "", until)
+        elif state is not State.QUEUED:
+            self._move(row, Event.CLAIM, state, code)
         elif barred := self._barred_by_mode(row):
             self._move(row, Event.CLAIM, State.BLOCKED, barred)
         else:
@@ -290,12 +304,14 @@ class _Batch:
         attempt_of = {message_id: attempt_id for attempt_id, message_id in booked}
         sessions = self._whatsapp_sessions([row.contact_point_id for row in rows if row.channel == "whatsapp"])
         not_sent = self._not_sent_before(ids)
+        last_suppression_id = suppression.last_id(self._connection)
         return [
             Claimed(
                 request=_request(row, is_in_session=row.contact_point_id in sessions),
                 person_id=row.person_id,
                 attempt_id=attempt_of[row.id],
                 count_not_sent=not_sent.get(row.id, 0),
+                last_suppression_id=last_suppression_id,
             )
             for row in rows
         ]
@@ -321,6 +337,10 @@ class _Batch:
             {"ids": ids},
         )
         return {row[0]: row[1] for row in found}
+
+
+def _waits(verdict: Verdict) -> bool:
+    return verdict.decision == "REVIEW"
 
 
 def _subject(row: Row[Any]) -> Subject:

@@ -23,7 +23,7 @@ from leadpipe.outreach import enrol, walk
 from leadpipe.outreach.facts import UNDER_WAY, Known, know, people, zip_of
 from leadpipe.outreach.intents import intent_for
 from leadpipe.outreach.offers import offer_to
-from leadpipe.outreach.plan import SendStep, load_plans
+from leadpipe.outreach.plan import SendStep, load_plans, paused_plans
 from leadpipe.outreach.timing import spread
 from leadpipe.outreach.variables import market_variables_for, variables_for
 from leadpipe.outreach.walk import Stand
@@ -90,6 +90,19 @@ _POSTPONE = text(
 )
 
 
+_REOPEN = text(
+    """
+    update ledger.enrolments e set state = 'open', next_due_at = greatest(e.next_due_at, :now)
+    from ledger.people p
+    where e.state = 'paused' and p.person_id = e.person_id and p.automation_paused_at is null
+      and e.plan <> all(:paused)
+    """
+)
+_PAUSE_PLANS = text(
+    "update ledger.enrolments set state = 'paused' where state = 'open' and next_due_at <= :now and plan = any(:paused)"
+)
+
+
 class MarketSource(Protocol):
     """Where market facts come from; ``market.facts.MarketFacts`` is one."""
 
@@ -130,6 +143,19 @@ def advance_due(
     return advance(engine, settings=settings, clock=clock, limit=limit, market=market).intents
 
 
+def take_up_again(engine: Engine, *, settings: Settings, clock: Clock) -> int:
+    """Passages that waited for a paused plan or person go on, those of plans paused now stop; returns how many go on.
+
+    What fell due meanwhile is due now, or at its own time of day when the step names one. A run asks once, at its
+    beginning.
+    """
+    now, paused = clock.now(), list(paused_plans(settings.plans_path))
+    with engine.begin() as connection:
+        if paused:
+            connection.execute(_PAUSE_PLANS, {"now": now, "paused": paused})
+        return connection.execute(_REOPEN, {"now": now, "paused": paused}).rowcount
+
+
 def advance(
     engine: Engine, *, settings: Settings, clock: Clock, limit: int = LIMIT, market: MarketSource | None = None
 ) -> Advanced:
@@ -148,7 +174,7 @@ def advance(
     """
     now = clock.now()
     plans = load_plans(settings.plans_path)
-    paused = [plan.name for plan in plans.values() if plan.is_paused]
+    paused = list(paused_plans(settings.plans_path))
     with engine.begin() as connection:
         rows = connection.execute(_DUE, {"now": now, "paused": paused, "limit": limit})
         passages = [_Passage._make(row) for row in rows]

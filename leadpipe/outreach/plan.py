@@ -230,6 +230,11 @@ def load_plans(folder: Path | None = None) -> dict[str, Plan]:
     return dict(_load_folder(tuple((path, path.stat().st_mtime_ns) for path in paths)))
 
 
+def paused_plans(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the plans that are paused: their people stay where they are and what waits of them does not leave."""
+    return tuple(name for name, plan in load_plans(folder).items() if plan.is_paused)
+
+
 @lru_cache(maxsize=8)
 def _load_folder(stamped: tuple[tuple[Path, int], ...]) -> dict[str, Plan]:
     from leadpipe.outreach.plan_file import read_plan

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
-from leadpipe.outreach.advance import advance
+from leadpipe.outreach.advance import advance, take_up_again
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -38,6 +38,7 @@ def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Cha
     """Send what is due until nothing was for ``linger_seconds``, at most three times that long and a run's cap."""
     report = Sent()
     channels = channels if channels is not None else runtime.channels
+    take_up_again(runtime.engine, settings=runtime.settings, clock=runtime.clock)
     begun = idle_since = time.monotonic()
     while True:
         did = _pass(runtime, channels, report)
