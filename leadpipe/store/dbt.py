@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,9 +72,18 @@ def run(
     settings: Settings,
     database_url: str,
     target_path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
     timeout_seconds: float = 600,
 ) -> str:
     """Run ``dbt ARGUMENTS`` on this lake under its lock; returns what it printed.
+
+    Args:
+        arguments: subcommand and options.
+        settings: names the lake and the home.
+        database_url: where the catalog is.
+        target_path: dbt's own folder; ``HOME/dbt`` when not given.
+        variables: environment variables that go before ours.
+        timeout_seconds: after so long the run is ended.
 
     Raises:
         ConfigurationError: dbt is not installed beside this interpreter.
@@ -90,7 +99,7 @@ def run(
         try:
             done = subprocess.run(
                 command,
-                env={**os.environ, **environment(settings, database_url)},
+                env={**os.environ, **environment(settings, database_url), **(variables or {})},
                 cwd=PROJECT,
                 capture_output=True,
                 text=True,

@@ -10,6 +10,7 @@ it anew gets the new one, and nobody sees half a file.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,11 @@ def path_of(settings: Settings) -> Path:
     return settings.home.absolute() / FILE_NAME
 
 
+def part_of(path: Path) -> Path:
+    """Where this process writes before the swap: beside the file, on the same disk."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
 def publish(lake: Lake, path: Path, *, now: datetime) -> Published:
     """Write every ``marts.*`` table and view of one snapshot into ``path``, swapped in whole.
 
@@ -65,9 +71,9 @@ def publish(lake: Lake, path: Path, *, now: datetime) -> Published:
     import duckdb
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(part)
+    part = part_of(path)
     try:
+        _remove(part)
         with lake.connect(read_only=True) as connection:
             connection.execute(f"attach '{_quoted(part)}' as published (storage_version '{STORAGE_VERSION}')")
             connection.begin()
@@ -78,7 +84,8 @@ def publish(lake: Lake, path: Path, *, now: datetime) -> Published:
     except (duckdb.IOException, OSError) as error:
         raise TransientError(f"{path} could not be written ({error}); the file before it stays") from error
     finally:
-        _remove(part)
+        with suppress(OSError):
+            _remove(part)
     return Published(path=path, rows_by_table=rows, size_bytes=path.stat().st_size, snapshot_id=snapshot)
 
 

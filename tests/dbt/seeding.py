@@ -49,11 +49,10 @@ STASH = pytest.StashKey[Seeded]()
 
 def run_dbt(settings: Settings, database_url: str, *arguments: str, home: Path | None = None) -> str:
     """dbt as the running system calls it, with every test: the lake stands still, so all of them hold."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LEADPIPE_LAKE_STANDS_STILL", "yes")
-        if home is not None:
-            patch.setenv("HOME", str(home))
-        return dbt.run(arguments, settings=settings, database_url=database_url)
+    variables = {"LEADPIPE_LAKE_STANDS_STILL": "yes", "DBT_EXCLUDE_RESOURCE_TYPES": ""}
+    if home is not None:
+        variables["HOME"] = str(home)
+    return dbt.run(arguments, settings=settings, database_url=database_url, variables=variables)
 
 
 @pytest.fixture(scope="session")

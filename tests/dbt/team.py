@@ -143,7 +143,7 @@ def fill_ledger(engine: Engine) -> None:
 def _ledger_rows() -> list[tuple[Any, list[Row]]]:
     return [
         (t.people, _people()),
-        (t.contact_points, [{"kind": "phone" if "+" in a else "email", "address": a, "created_at": at("2025-11-01T00:00:00")}
+        (t.contact_points, [{"kind": "phone" if "+" in a else "email", "address": a, "created_at": CREATED[HAL]}
                             for a in ("ann@example.com", "+15125550101", "ben@example.com", "+15125550102",
                                       "+15125550103", "+15125550104", "flo@example.com", "gus@example.com")]),
         (t.person_contact_points, [{"person_id": person, "contact_point_id": point} for person, point in (
@@ -195,7 +195,8 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
             (GUS, "open", "agent", "unread", None, at("16:20:00")),
             (DEE, "closed", "nobody", "opt_out", None, at("16:31:00")))]),
         (t.handoffs, [
-            {"person_id": ANN, "reason": "interested", "assigned_user_id": ADA, "opened_at": at("15:05:10"), "alerts": 2},
+            {"person_id": ANN, "reason": "interested", "assigned_user_id": ADA, "opened_at": at("15:05:10"),
+             "alerts": 2},
             {"person_id": GUS, "reason": "question", "assigned_user_id": BO, "opened_at": at("16:21:00"), "alerts": 1,
              "closed_at": at("16:31:00"), "closed_by": "call"}]),
         (t.human_actions, [{"person_id": person, "kind": kind, "crm_id": str(number), "user_id": user, "at": when,
@@ -204,7 +205,8 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
             (BEN, "text", None, at("16:00:00")), (CY, "call", 99, at("2026-03-03T03:00:00"))))]),
         (t.token_usage, [{"purpose": purpose, "model": "gpt-5-mini", "input_tokens": read, "cached_tokens": 0,
                           "output_tokens": written, "cost_usd": usd, "person_id": ANN, "at": at("15:05:00")}
-                         for purpose, read, written, usd in (("read", 1_000, 100, 0.0005), ("draft", 500, 200, 0.001))]),
+                         for purpose, read, written, usd in (
+            ("read", 1_000, 100, 0.0005), ("draft", 500, 200, 0.001))]),
     ]  # fmt: skip
 
 

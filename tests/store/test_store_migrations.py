@@ -104,7 +104,8 @@ insert into ledger.people (person_id, crm_created_at, crm_updated_at, first_seen
   values (7, :now, :now, :now, :now);
 insert into ledger.contact_points (kind, address, created_at) values ('email', 'ada@example.com', :now);
 insert into ledger.person_contact_points (person_id, contact_point_id) values (7, 1);
-insert into ledger.enrolments (person_id, plan, plan_version, occurrence, opened_at) values (7, 'new_lead', '1', 1, :now);
+insert into ledger.enrolments (person_id, plan, plan_version, occurrence, opened_at)
+  values (7, 'new_lead', '1', 1, :now);
 insert into ledger.messages (id, person_id, contact_point_id, enrolment_id, plan, step, occurrence, channel, purpose,
     body, state, due_at, created_at, changed_at)
   values ('00000000-0000-0000-0000-000000000001', 7, 1, 1, 'new_lead', 'welcome', 1, 'email', 'inquiry_response',
@@ -129,7 +130,9 @@ def test_an_older_ledger_is_upgraded_with_its_rows_and_the_mirror_takes_what_is_
     with engine.begin() as connection:
         mark = connection.execute(text("select pg_current_xact_id()::text")).scalar_one()
         connection.execute(
-            text("insert into ledger.watermarks values ('mirror', jsonb_build_object('id', cast(:mark as bigint)), :now)"),
+            text(
+                "insert into ledger.watermarks values ('mirror', jsonb_build_object('id', cast(:mark as bigint)), :now)"
+            ),
             {"mark": mark, "now": NOW},
         )
 
@@ -139,7 +142,8 @@ def test_an_older_ledger_is_upgraded_with_its_rows_and_the_mirror_takes_what_is_
     with engine.connect() as connection:
         kept = connection.execute(
             text(
-                "select m.body, a.provider, c.address from ledger.messages m join ledger.attempts a on a.message_id = m.id "
+                "select m.body, a.provider, c.address from ledger.messages m "
+                "join ledger.attempts a on a.message_id = m.id "
                 "join ledger.contact_points c on c.id = m.contact_point_id"
             )
         ).one()

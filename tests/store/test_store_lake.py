@@ -1,0 +1,252 @@
+"""The lake and its locks, with several processes at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pytest
+
+from leadpipe.errors import TransientError
+from leadpipe.store import lake as lake_module
+from leadpipe.store import locks
+from leadpipe.store.lake import COMMIT_ATTEMPTS, Lake, retried
+
+PARTS = {"database_url", "data_path", "home"}
+
+
+def parts_of(lake: Lake) -> dict[str, Any]:
+    """What another process needs to build the same lake."""
+    return {name: getattr(lake, name) for name in PARTS}
+
+
+@pytest.fixture(scope="module")
+def processes() -> Generator[ProcessPoolExecutor]:
+    """Fresh interpreters, as other commands and other machines are."""
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def merge_keys(parts: dict[str, Any], worker: int, rounds: int) -> None:
+    lake = Lake(**parts)
+    for turn in range(rounds):
+        rows = pa.table({"id": list(range(50)), "seen_by": [worker * 100 + turn] * 50})
+
+        def commit(rows: pa.Table = rows) -> None:
+            with lake.write("raw.merged") as connection:
+                connection.register("rows", rows)
+                connection.execute(
+                    "merge into raw.merged as t using rows as r on t.id = r.id "
+                    "when matched then update set seen_by = r.seen_by when not matched then insert by name"
+                )
+
+        retried(commit, what="merge")
+
+
+def append_one_by_one(parts: dict[str, Any], worker: int, rows: int) -> None:
+    lake = Lake(**parts)
+    for number in range(rows):
+        lake.append("raw.appended", pa.table({"worker": [worker], "number": [number]}))
+
+
+def replace_slice(parts: dict[str, Any], worker: int, rounds: int) -> None:
+    lake = Lake(**parts)
+    for turn in range(rounds):
+        rows = pa.table({"slice": [worker] * 10, "turn": [turn] * 10})
+        lake.replace_partition("raw.sliced", "slice", [worker], rows)
+
+
+def die_holding(database_url: str, table: str) -> None:
+    with locks.table_lock(database_url, table, shared=False):
+        multiprocessing.current_process().kill()
+
+
+def test_two_processes_that_merge_the_same_keys_leave_each_key_once(lake: Lake, processes: ProcessPoolExecutor) -> None:
+    lake.create("raw.merged", pa.schema([("id", pa.int64()), ("seen_by", pa.int64())]))
+    list(processes.map(merge_keys, [parts_of(lake)] * 3, range(3), [4] * 3))
+    assert lake.query("select count(*) as n, count(distinct id) as ids from raw.merged").to_pylist() == [
+        {"n": 50, "ids": 50}
+    ]
+
+
+def test_every_append_of_every_process_arrives_also_the_one_that_creates_the_table(
+    lake: Lake, processes: ProcessPoolExecutor
+) -> None:
+    list(processes.map(append_one_by_one, [parts_of(lake)] * 3, range(3), [8] * 3))
+    assert lake.query("select count(*) as n, count(distinct (worker, number)) as d from raw.appended").to_pylist() == [
+        {"n": 24, "d": 24}
+    ]
+
+
+def test_processes_that_replace_their_own_slices_of_one_table_do_not_disturb_each_other(
+    lake: Lake, processes: ProcessPoolExecutor
+) -> None:
+    lake.create("raw.sliced", pa.schema([("slice", pa.int64()), ("turn", pa.int64())]))
+    list(processes.map(replace_slice, [parts_of(lake)] * 3, range(3), [4] * 3))
+    rows = lake.query("select slice, turn, count(*) as n from raw.sliced group by all order by slice").to_pylist()
+    assert rows == [{"slice": worker, "turn": 3, "n": 10} for worker in range(3)]
+
+
+def test_a_holder_that_is_killed_frees_its_lock(database_url: str) -> None:
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(BrokenProcessPool),
+    ):
+        pool.submit(die_holding, database_url, "raw.killed").result()
+    started = time.monotonic()
+    with locks.table_lock(database_url, "raw.killed", shared=False):
+        assert time.monotonic() - started < 10
+
+
+def test_an_append_waits_for_a_writer_of_its_table_and_for_nobody_else(database_url: str) -> None:
+    order: list[str] = []
+
+    def append(table: str) -> None:
+        with locks.table_lock(database_url, table, shared=True):
+            order.append(table)
+
+    with ThreadPoolExecutor(3) as pool:
+        with locks.table_lock(database_url, "raw.a", shared=False):
+            waiting = pool.submit(append, "raw.a")
+            pool.submit(append, "raw.b").result(timeout=20)
+            assert order == ["raw.b"]
+            assert not waiting.done()
+            order.append("written")
+        waiting.result(timeout=20)
+    assert order == ["raw.b", "written", "raw.a"]
+
+
+def test_maintenance_asks_politely_first_so_that_appends_behind_it_go_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "POLITE_SECONDS", 60.0)
+    has_it = threading.Event()
+
+    def maintain() -> None:
+        with locks.lake_lock(database_url):
+            has_it.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with locks.table_lock(database_url, "dbt", shared=False):
+            job = pool.submit(maintain)
+            time.sleep(0.3)
+            with locks.table_lock(database_url, "raw.a", shared=True):  # would hang behind a queued exclusive lock
+                assert not has_it.is_set()
+        job.result(timeout=20)
+    assert has_it.is_set()
+
+
+def test_maintenance_takes_its_place_in_the_queue_once_it_was_polite_long_enough(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "POLITE_SECONDS", 0.0)
+
+    def maintain() -> None:
+        with locks.lake_lock(database_url):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with locks.table_lock(database_url, "dbt", shared=False):
+            job = pool.submit(maintain)
+            with psycopg.connect(database_url) as watcher:
+                deadline = time.monotonic() + 20
+                while time.monotonic() < deadline:
+                    waiting = watcher.execute(
+                        "select count(*) from pg_locks where locktype = 'advisory' and not granted "
+                        "and database = (select oid from pg_database where datname = current_database())"
+                    ).fetchone()
+                    if waiting and waiting[0]:
+                        break
+                    time.sleep(0.02)
+                assert waiting == (1,)
+        job.result(timeout=20)
+
+
+def test_a_block_that_fails_leaves_nothing_behind(lake: Lake) -> None:
+    lake.append("raw.rows", pa.table({"a": [1]}))
+    with pytest.raises(RuntimeError, match="halfway"), lake.write("raw.rows") as connection:
+        connection.execute("delete from raw.rows")
+        raise RuntimeError("halfway")
+    assert lake.query("from raw.rows").to_pylist() == [{"a": 1}]
+
+
+def test_several_tables_arrive_in_one_commit(lake: Lake) -> None:
+    before = lake.snapshot_id()
+    count = lake.append_all({"raw.left": pa.table({"a": [1]}), "raw.right": pa.table({"a": [1, 2]})})
+    assert count == 3
+    assert lake.snapshot_id() == before + 1
+    assert lake.append_all({}) == 0
+
+
+def test_columns_are_matched_by_name_and_a_missing_one_is_empty(lake: Lake) -> None:
+    lake.append("raw.rows", pa.table({"a": [1], "b": ["x"]}))
+    lake.append("raw.rows", pa.table({"b": ["y"]}))
+    assert lake.query("from raw.rows order by b").to_pylist() == [{"a": 1, "b": "x"}, {"a": None, "b": "y"}]
+
+
+def test_a_reader_cannot_write(lake: Lake) -> None:
+    lake.append("raw.rows", pa.table({"a": [1]}))
+    with lake.connect(read_only=True) as connection, pytest.raises(duckdb.Error, match="read-only"):
+        connection.execute("insert into raw.rows values (2)")
+
+
+def test_a_commit_that_lost_is_tried_again_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lake_module.time, "sleep", lambda _: None)
+    tries: list[int] = []
+
+    def commit() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise duckdb.TransactionException("Transaction conflict - attempting to insert")
+        return "done"
+
+    assert retried(commit, what="this") == "done"
+    assert len(tries) == 3
+
+
+def test_a_commit_that_always_loses_says_what_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lake_module.time, "sleep", lambda _: None)
+    tries: list[int] = []
+
+    def commit() -> None:
+        tries.append(1)
+        raise duckdb.TransactionException("Transaction conflict")
+
+    with pytest.raises(TransientError, match="append to raw.x lost"):
+        retried(commit, what="append to raw.x")
+    assert len(tries) == COMMIT_ATTEMPTS
+
+
+def test_a_commit_that_fails_for_another_reason_is_not_repeated() -> None:
+    tries: list[int] = []
+
+    def commit() -> None:
+        tries.append(1)
+        raise duckdb.CatalogException("Table with name x does not exist")
+
+    with pytest.raises(duckdb.CatalogException):
+        retried(commit, what="this")
+    assert len(tries) == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda lake: lake.append("raw.rows", pa.table({"at": [1]})),
+        lambda lake: lake.replace("raw.rows", pa.table({"at": [1]})),
+        lambda lake: lake.replace_partition("raw.rows", "day", [1], pa.table({"at": [1], "day": [1]})),
+    ],
+)
+def test_every_way_to_write_makes_its_table(lake: Lake, write: Callable[[Lake], int]) -> None:
+    assert not lake.has_table("raw.rows")
+    assert write(lake) == 1
+    assert lake.has_table("raw.rows")
+    assert write(lake) == 1
