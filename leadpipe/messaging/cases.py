@@ -56,7 +56,7 @@ class _Refusal(NamedTuple):
 
 
 _NO_POINT = (0, "", None)
-_NO_PERSON = (0, "", "", "", "", None)
+_NO_PERSON = (0, "", "", "", "", None, None)
 _NO_PROOF: Mapping[str, Any] = {}
 _NO_RELATIONSHIP = Relationship()
 # Consents that may reach a channel, by the channel they name (``policy.standing``).
@@ -72,12 +72,19 @@ MANUAL = "manual"
 
 _POINTS: LiteralString = "select id, kind, address from ledger.contact_points where id = any(%(points)s::bigint[])"
 _PEOPLE: LiteralString = """
-    select p.person_id, p.place->>'zip', p.place->>'city', p.place->>'state', p.place->>'country', i.asked_at
+    select p.person_id, p.place->>'zip', p.place->>'city', p.place->>'state', p.place->>'country', i.asked_at,
+      phone.address
     from ledger.people p
     left join (
       select person_id, max(occurred_at) as asked_at from ledger.inquiries
       where person_id = any(%(people)s::bigint[]) group by 1
     ) i using (person_id)
+    left join (
+      select distinct on (o.person_id) o.person_id, c.address
+      from ledger.person_contact_points o join ledger.contact_points c on c.id = o.contact_point_id
+      where o.person_id = any(%(people)s::bigint[]) and o.detached_at is null and c.kind = 'phone'
+      order by o.person_id, o.rank, c.id
+    ) phone using (person_id)
     where p.person_id = any(%(people)s::bigint[])
     """
 # Only written consent is worth its proof (C2), and proofs are the bulk of the bytes.
@@ -169,14 +176,15 @@ class _Facts:
 
     def case(self, subject: Subject, at: datetime, has_template: bool) -> Case:
         _, kind, address = self._points.get(subject.contact_point_id, _NO_POINT)
-        _, zip_code, city, state, country, asked_at = self._people.get(subject.person_id, _NO_PERSON)
+        _, zip_code, city, state, country, asked_at, phone = self._people.get(subject.person_id, _NO_PERSON)
         return Case(
             id=subject.message_id,
             now=at,
             channel=subject.channel,
             purpose=subject.purpose,
             contact=Contact(
-                phone=address if kind == "phone" else None,
+                # Their number says where they are, also for an email (C13, C31, C32).
+                phone=address if kind == "phone" else phone,
                 email=address if kind == "email" else None,
                 zip=zip_code or "",
                 city=city or "",

@@ -194,11 +194,13 @@ class _Loop:
             return SendResult.refused(f"unsendable_{type(error).__name__}")
 
     def _is_still_clear(self, claimed: Claimed) -> bool:
-        point, channel = claimed.request.contact_point_id, claimed.request.channel
+        request = claimed.request
         with self.engine.connect() as connection:
-            if switch.read(connection).is_stopped:
+            if switch.read(connection).stops(plan=request.plan, channel=request.channel):
                 return False
-            return channel not in suppression.active(connection, [point]).get(point, {})
+            return not suppression.is_suppressed_since(
+                connection, request.contact_point_id, request.channel, after_id=claimed.last_suppression_id
+            )
 
     def _record(self, done: set[Future[SendResult]]) -> None:
         """Write outcomes; a ledger that is away for a moment is waited for, since the calls have been made."""

@@ -199,26 +199,21 @@ def _entries(
     shadow = _Shadow(connection, {intent.plan for intent in intents}, settings.shadow_first)
     entries: list[Entry] = []
     for intent, case, verdict in zip(intents, cases, verdicts, strict=True):
-        state, code = _first_state(intent, verdict)
+        state, code, until = _first_state(intent, verdict)
         if state in {State.QUEUED, State.HELD} and shadow.covers(intent.plan):
-            state, code = State.REVIEW, "shadow"
+            state, code, until = State.REVIEW, "shadow", None
         # Held until the law allows it, and never before the plan wants it.
-        until = max(verdict.until, intent.due_at) if state is State.HELD and verdict.until else None
+        until = max(until, intent.due_at) if until is not None else None
         entries.append(Entry(intent=intent, state=state, code=code, not_before_at=until, inputs=frozen(case)))
     return entries
 
 
-def _first_state(intent: Intent, verdict: Verdict) -> tuple[State, str | None]:
+def _first_state(intent: Intent, verdict: Verdict) -> tuple[State, str | None, datetime | None]:
     """A refusal stands whatever else holds; then a person's release comes before any waiting for hours."""
-    if verdict.decision == "BLOCK" or (verdict.decision == "HOLD" and verdict.until is None):
-        return State.BLOCKED, verdict.code
-    if verdict.decision == "REVIEW":
-        return State.REVIEW, verdict.code
-    if intent.needs_review:
-        return State.REVIEW, "model_text" if intent.is_model_written else "needs_review"
-    if verdict.decision == "HOLD":
-        return State.HELD, verdict.code
-    return State.QUEUED, None
+    state, code, until = gate.state_for(verdict)
+    if intent.needs_review and state in {State.QUEUED, State.HELD}:
+        return State.REVIEW, "model_text" if intent.is_model_written else "needs_review", None
+    return state, code, until
 
 
 class _Shadow:

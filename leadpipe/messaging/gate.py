@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from leadpipe.messaging.cases import Subject, read_cases
+from leadpipe.messaging.protocol import State
 from leadpipe.policy.pack import Pack, PolicySettings, load_pack
-from leadpipe.policy.verdict import Verdict, judge_many
+from leadpipe.policy.verdict import Verdict, judge_many, unjudgeable
 
 if TYPE_CHECKING:
     from psycopg import Cursor
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from leadpipe.policy.case import Case
     from leadpipe.settings import Settings
 
-__all__ = ["Subject", "judge", "judge_cases", "record"]
+__all__ = ["Subject", "judge", "judge_cases", "record", "state_for"]
 
 
 def judge(connection: Connection, subjects: Sequence[Subject], *, now: datetime, settings: Settings) -> list[Verdict]:
@@ -46,10 +47,39 @@ def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
     for end in range(1, len(cases) + 1):
         day = cases[start].now.date()
         if end == len(cases) or cases[end].now.date() != day:
-            pack = packs.setdefault(day, load_pack(day))
-            verdicts += judge_many(cases[start:end], pack=pack, settings=policy)
+            pack = packs.get(day) or packs.setdefault(day, load_pack(day))
+            verdicts += _judged(cases[start:end], pack, policy)
             start = end
     return verdicts
+
+
+def _judged(cases: Sequence[Case], pack: Pack, policy: PolicySettings) -> list[Verdict]:
+    """The verdicts; a case that no rule can read is blocked by itself, so that it takes no other along (C45)."""
+    try:
+        return judge_many(cases, pack=pack, settings=policy)
+    except Exception as error:
+        if len(cases) == 1:
+            return [unjudgeable(cases[0], pack, type(error).__name__)]
+    return [verdict for case in cases for verdict in _judged([case], pack, policy)]
+
+
+def state_for(verdict: Verdict, *, is_released: bool = False) -> tuple[State, str | None, datetime | None]:
+    """The state a verdict asks for, its reason, and for ``held`` until when.
+
+    A person's release answers what was put to a person (REVIEW); every other finding still counts.
+    """
+    findings = [f for f in verdict.findings if f.decision != "SKIPPED"]
+    if is_released:
+        findings = [f for f in findings if f.decision != "REVIEW"]
+    if not findings:
+        return State.QUEUED, None, None
+    first = findings[0]
+    if first.decision == "REVIEW":
+        return State.REVIEW, first.code, None
+    if any(f.decision == "BLOCK" for f in findings):
+        return State.BLOCKED, next(f.code for f in findings if f.decision == "BLOCK"), None
+    untils = [f.until for f in findings if f.until is not None]
+    return (State.HELD, first.code, max(untils)) if untils else (State.BLOCKED, first.code, None)
 
 
 def record(

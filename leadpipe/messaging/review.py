@@ -20,7 +20,6 @@ from leadpipe.messaging.protocol import Event, Move, State, write
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
 
-    from leadpipe.policy.verdict import Verdict
     from leadpipe.settings import Settings
 
 _EXPIRED = text(
@@ -95,22 +94,10 @@ def release(engine: Engine, message_id: str, *, by: str, now: datetime, settings
         subject = _subject(row, now)
         [verdict] = gate.judge(connection, [subject], now=now, settings=settings)
         gate.record(connection, [subject], [verdict], moment="release", now=now)
-        state, code, until = released_state(verdict)
+        state, code, until = gate.state_for(verdict, is_released=True)
         if state is State.HELD and until is not None:
             until = max(until, row.due_at)
         return _moved(connection, row, Event.RELEASE, state, code, by, now, until=until)
-
-
-def released_state(verdict: Verdict) -> tuple[State, str | None, datetime | None]:
-    """Where a verdict leaves a message that a person released: REVIEW findings are answered, the others are not."""
-    for finding in verdict.findings:
-        if finding.decision == "BLOCK":
-            return State.BLOCKED, finding.code, None
-    holds = [finding for finding in verdict.findings if finding.decision == "HOLD"]
-    if holds:
-        untils = [finding.until for finding in holds if finding.until is not None]
-        return (State.HELD, holds[0].code, max(untils)) if untils else (State.BLOCKED, holds[0].code, None)
-    return State.QUEUED, None, None
 
 
 def reject(engine: Engine, message_id: str, *, by: str, now: datetime, reason: str = "rejected") -> Decided:

@@ -70,6 +70,23 @@ def active(connection: Connection, contact_point_ids: Sequence[int]) -> dict[int
     return {point: channels for point, channels in found.items() if channels}
 
 
+def last_id(connection: Connection) -> int:
+    """The newest row of all; whoever holds a contact point's lock knows that its later rows are newer."""
+    return int(connection.execute(text("select coalesce(max(id), 0) from ledger.suppressions")).scalar_one())
+
+
+def is_suppressed_since(connection: Connection, contact_point_id: int, channel: str, *, after_id: int) -> bool:
+    """Whether a refusal that reaches this channel was written after that row."""
+    found = connection.execute(
+        text(
+            "select 1 from ledger.suppressions where contact_point_id = :point and channel in (:channel, :all) "
+            "and action = 'suppress' and id > :after limit 1"
+        ),
+        {"point": contact_point_id, "channel": channel, "all": ALL, "after": after_id},
+    )
+    return found.first() is not None
+
+
 def suppress(
     connection: Connection,
     *,

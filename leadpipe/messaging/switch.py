@@ -34,6 +34,10 @@ class Switch:
     reason: str = ""
     changed_at: datetime | None = None
 
+    def stops(self, *, plan: str, channel: str) -> bool:
+        """Whether a message of this plan and channel must stay."""
+        return self.is_stopped or plan in self.plans or channel in self.channels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:

@@ -133,8 +133,8 @@ def _level(consent: Consent, settings: PolicySettings) -> int:
     if consent.level == "pewc" and not is_pewc(consent, settings):
         return LEVELS["inquiry"]
     if not _is_ours(consent.seller, settings):
-        return min(LEVELS[consent.level], LEVELS["inquiry"])
-    return LEVELS[consent.level]
+        return min(LEVELS.get(consent.level, 0), LEVELS["inquiry"])
+    return LEVELS.get(consent.level, 0)
 
 
 def _is_over(consent: Consent, worth: int, now: datetime, pack: Pack) -> bool:
@@ -145,7 +145,7 @@ def _is_over(consent: Consent, worth: int, now: datetime, pack: Pack) -> bool:
 
 def asked_at(case: Case) -> datetime | None:
     """When the person last asked us for something: the inquiry itself, or the consent it came with."""
-    moments = [consent.at for consent in case.consents if LEVELS[consent.level] and consent.at <= case.now]
+    moments = [consent.at for consent in case.consents if LEVELS.get(consent.level, 0) and consent.at <= case.now]
     if case.relationship.inquiry_at is not None:
         moments.append(case.relationship.inquiry_at)
     return max(moments, default=None)

@@ -116,6 +116,22 @@ def judge_many(cases: Sequence[Case], *, pack: Pack, settings: PolicySettings) -
     return [judge(case, pack=pack, settings=settings) for case in cases]
 
 
+def unjudgeable(case: Case, pack: Pack, error: str) -> Verdict:
+    """The verdict on a case that the rules cannot read: blocked, since a failure is no permission (C45)."""
+    return Verdict(
+        decision="BLOCK",
+        until=None,
+        code="unjudgeable",
+        rule="C45",
+        findings=(Finding(rule="C45", decision="BLOCK", code=f"unjudgeable_{error}"),),
+        place=place_of("", "", "", ""),
+        consent_id=None,
+        consent_level=0,
+        now=case.now,
+        pack_version=pack.version,
+    )
+
+
 def _gates(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterable[tuple[str, str, str]]:
     yield from contactability.identity(case)
     yield from contactability.revocation(case, facts, pack)
