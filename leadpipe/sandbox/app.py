@@ -49,6 +49,7 @@ class SandboxApp:
         """End it."""
         if self._runner is not None:
             self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
         await self.state.world.sandbox.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

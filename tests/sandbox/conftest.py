@@ -162,6 +162,15 @@ class Running:
         """What ``holds`` returns as soon as it is true."""
         return wait_until(holds, seconds)
 
+    def settle(self) -> None:
+        """Wait until nothing is planned and nothing under way."""
+
+        def is_quiet() -> bool:
+            found = self.control.summary()
+            return not found["waiting_jobs"] and not found["running_jobs"]
+
+        self.wait(is_quiet)
+
     def call(self, name: str, **body: Any) -> Any:
         """One post to ``/_control/NAME``."""
         answer = self.http.post(f"{self.url}/_control/{name}", json=body)
