@@ -38,8 +38,8 @@ def ses_account(runtime: Runtime) -> Finding:
 def ses_identity(runtime: Runtime) -> Finding:
     """The domain of From is verified and signs its mail."""
     name = "SES identity"
-    domain = parseaddr(runtime.settings.email_from)[1].rpartition("@")[2]
-    if not domain:
+    mailbox, _, domain = parseaddr(runtime.settings.email_from)[1].rpartition("@")
+    if not mailbox:
         return wrong(
             name, f"LEADPIPE_EMAIL_FROM={runtime.settings.email_from!r} has no address", "set it to NAME <ADDRESS>"
         )
@@ -71,7 +71,7 @@ def ses_events(runtime: Runtime) -> Finding:
     if not told >= NEEDED_EVENTS:
         return wrong(
             name,
-            f"configuration set {wanted} tells no topic of {', '.join(sorted(NEEDED_EVENTS - told)).lower()}s",
+            f"configuration set {wanted} tells no topic of {' and '.join(sorted(NEEDED_EVENTS - told))}",
             "add an SNS event destination with all event types to it",
         )
     if not topics & set(settings.sns_topic_arns):

@@ -6,6 +6,7 @@ Twilio setting both channels are off, which is a note and no fault.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +141,22 @@ def _ask(settings: Settings, call: Callable[[Any], Any]) -> tuple[Any, str]:
         return call(build_client(settings)), ""
     except TwilioRestException as error:
         return None, f"refused by Twilio ({error.code or error.status})"
-    except TwilioException:
-        return None, "LEADPIPE_TWILIO_ACCOUNT_SID and LEADPIPE_TWILIO_AUTH_TOKEN are needed"
+    except TwilioException as error:
+        return None, _refused_page(error)
     except (requests.RequestException, LeadpipeError) as error:
         return None, f"Twilio does not answer ({type(error).__name__})"
+
+
+def _refused_page(error: Exception) -> str:
+    """A refused list: the SDK hands over the answer unread, and without keys there is none."""
+    answer = error.args[1] if len(error.args) > 1 else None
+    if answer is None:
+        return "LEADPIPE_TWILIO_ACCOUNT_SID and LEADPIPE_TWILIO_AUTH_TOKEN are needed"
+    try:
+        code = json.loads(answer.text)["code"]
+    except (ValueError, KeyError, TypeError):
+        code = answer.status_code
+    return f"refused by Twilio ({code})"
 
 
 CHECKS: list[Check] = [twilio, sms_number, sms_campaign, whatsapp]
