@@ -60,11 +60,11 @@ def count_due(connection: Connection, settings: Settings, now: datetime) -> int:
 def _count_passages(connection: Connection, settings: Settings, now: datetime) -> int:
     from leadpipe.outreach.plan import load_plans
 
-    due = dict(connection.execute(_PASSAGES, {"now": now}).tuples().all())
+    due = {plan: int(count) for plan, count in connection.execute(_PASSAGES, {"now": now})}
     if not due:
         return 0
     paused = {plan.name for plan in load_plans(settings.plans_path).values() if plan.is_paused}
-    return sum(int(count) for plan, count in due.items() if plan not in paused)
+    return sum(count for plan, count in due.items() if plan not in paused)
 
 
 def _count_messages(connection: Connection, settings: Settings, now: datetime) -> int:
