@@ -7,6 +7,7 @@ does not: choosing the state (``enqueue``), any later move (``protocol``).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,12 +53,39 @@ _COLUMNS = (
 
 def evidence_of(intent: Intent, inputs: dict[str, Any]) -> tuple[str, str]:
     """The frozen evidence as canonical JSON, and its SHA-256: the same inputs give the same bytes anywhere."""
-    frozen = orjson.dumps(
-        {**intent.evidence, "variables": intent.variables, "policy": inputs},
-        option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS,
-        default=str,
-    )
+    frozen = _dumped({**intent.evidence, "variables": intent.variables, "policy": inputs})
     return frozen.decode(), hashlib.sha256(frozen).hexdigest()
+
+
+def _dumped(value: dict[str, Any]) -> bytes:
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    try:
+        found = orjson.dumps(value, option=options, default=str)
+    except orjson.JSONEncodeError:
+        # Half of a surrogate pair, which no UTF-8 can hold.
+        found = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False)
+        found = found.encode("utf-8", "replace")
+    if b"\\u0000" in found:
+        found = orjson.dumps(_without_nul(orjson.loads(found)), option=options)
+    return found
+
+
+def _without_nul(value: Any) -> Any:
+    """The same JSON value, every string as PostgreSQL can hold it."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [_without_nul(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(each) for name, each in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _storable(words: str) -> str:
+    """Words as PostgreSQL can hold them: without NUL and without halves of surrogate pairs."""
+    if "\x00" in words:
+        words = words.replace("\x00", "")
+    return words if words.isascii() else words.encode("utf-8", "replace").decode()
 
 
 _KNOWN: LiteralString = """
@@ -134,8 +162,8 @@ def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:
         intent.purpose,
         intent.template,
         intent.template_version,
-        intent.subject,
-        intent.body,
+        _storable(intent.subject),
+        _storable(intent.body),
         segments,
         intent.score_pct,
         intent.priority,

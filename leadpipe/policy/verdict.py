@@ -121,7 +121,7 @@ def unjudgeable(case: Case, pack: Pack, error: str) -> Verdict:
     return Verdict(
         decision="BLOCK",
         until=None,
-        code="unjudgeable",
+        code=f"unjudgeable_{error}",
         rule="C45",
         findings=(Finding(rule="C45", decision="BLOCK", code=f"unjudgeable_{error}"),),
         place=place_of("", "", "", ""),

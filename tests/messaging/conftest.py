@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.intent import Intent
 from leadpipe.settings import Sending, Settings
 
@@ -44,6 +45,8 @@ class Lead:
 
 AddLead = Callable[..., Lead]
 MakeIntent = Callable[..., Intent]
+Put = Callable[..., Enqueued]
+Rows = Callable[[str], Sequence[Any]]
 
 
 @pytest.fixture
@@ -168,6 +171,29 @@ def intent(clock: FixedClock) -> MakeIntent:
         return Intent(id=str(uuid5(NAMESPACE, name)), **values)
 
     return make
+
+
+@pytest.fixture
+def put(ledger_engine: Engine, live_settings: Settings, clock: FixedClock) -> Put:
+    """A function that enqueues intents; keywords change settings."""
+
+    def put(*intents: Intent, run_key: str = "r", **changes: Any) -> Enqueued:
+        changed = live_settings.model_copy(update=changes)
+        return enqueue(ledger_engine, intents, clock=clock, settings=changed, run_key=run_key)
+
+    return put
+
+
+@pytest.fixture
+def rows(ledger_engine: Engine) -> Rows:
+    """A function that reads a table of the ledger, oldest row first."""
+
+    def read(table: str) -> Sequence[Any]:
+        order = "created_at, person_id" if table == "messages" else "id"
+        with ledger_engine.connect() as connection:
+            return connection.execute(text(f"select * from ledger.{table} order by {order}")).all()
+
+    return read
 
 
 @dataclass

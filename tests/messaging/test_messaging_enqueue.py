@@ -2,49 +2,220 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+import pytest
 
 from leadpipe.clock import FixedClock
-from leadpipe.messaging.drain import Budget, drain
-from leadpipe.messaging.enqueue import enqueue
+from leadpipe.messaging import enqueue as module
+from leadpipe.messaging.enqueue import Enqueued, enqueue
+from leadpipe.messaging.suppression import suppress
 from leadpipe.settings import Settings
+from tests.messaging.conftest import EMAIL_BODY, SMS_BODY
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from tests.messaging.conftest import AddLead, FakeChannel, MakeIntent
+    from leadpipe.messaging.intent import Intent
+    from tests.messaging.conftest import AddLead, MakeIntent, Put, Rows
+
+EIGHT_IN_AUSTIN = datetime(2026, 3, 4, 15, 0, tzinfo=UTC)
 
 
-def test_an_enqueued_email_leaves_once_and_enqueueing_again_changes_nothing(
+def test_enqueueing_again_changes_nothing(put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent) -> None:
+    wanted = [intent(add_lead(1)), intent(add_lead(2, pewc=True), "sms")]
+    first = put(*wanted)
+    assert (dict(first.count_by_state), first.count_repeats) == ({"queued": 2}, 0)
+    before = [rows(table) for table in ("messages", "verdicts", "message_events", "decisions")]
+    again = put(*wanted, run_key="another run")
+    assert (again.count_new, again.count_repeats, dict(again.state_of)) == (0, 2, {})
+    assert [rows(table) for table in ("messages", "verdicts", "message_events", "decisions")] == before
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False], ids=["in one batch", "one after the other"])
+def test_one_receiver_meets_a_step_once_whichever_person_or_address_it_is_planned_for(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, is_one_batch: bool
+) -> None:
+    ana = add_lead(1)
+    same_address = add_lead(2, email=ana.email)
+    wanted = [
+        intent(ana),
+        intent(ana, contact_point_id=ana.phone_id, plan_version="2"),
+        intent(same_address),
+    ]
+    done = [put(*wanted)] if is_one_batch else [put(one) for one in wanted]
+    assert sum(one.count_new for one in done) == 1
+    assert sum(one.count_repeats for one in done) == 2
+    assert len(rows("messages")) == len(rows("decisions")) == len(rows("verdicts")) == 1
+    assert put(intent(ana, occurrence=2), intent(ana, step="second")).count_new == 2
+
+
+def test_each_message_starts_in_the_state_its_verdict_asks_for_and_says_why(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, ledger_engine: Engine, clock: FixedClock
+) -> None:
+    clock.advance(timedelta(hours=14))  # midnight in Austin
+    gone = add_lead(3)
+    with ledger_engine.begin() as connection:
+        suppress(
+            connection,
+            contact_point_id=gone.email_id,
+            channels=("email",),
+            source="one_click",
+            at=clock.now(),
+            now=clock.now(),
+        )
+    done = put(
+        intent(add_lead(1)),
+        intent(add_lead(2, pewc=True), "sms"),
+        intent(gone),
+        intent(add_lead(4), "sms"),
+        intent(add_lead(5), is_model_written=True, needs_review=True),
+        intent(add_lead(6), body=EMAIL_BODY.replace("buy?", "buy? Come to our wine tasting.")),
+    )  # fmt: skip
+    assert dict(done.count_by_state) == {"queued": 1, "held": 1, "blocked": 2, "review": 2}
+    found = {row.person_id: (row.state, row.code, row.not_before_at) for row in rows("messages")}
+    assert found == {
+        1: ("queued", None, None),
+        2: ("held", "quiet_hours", EIGHT_IN_AUSTIN),
+        3: ("blocked", "unsubscribed", None),
+        4: ("blocked", "consent_marketing_sms", None),
+        5: ("review", "model_text", None),
+        6: ("review", "shaft_alcohol", None),
+    }
+    decisions = {
+        row.person_id: (row.outcome, row.code, row.run_key, row.message_id is not None) for row in rows("decisions")
+    }
+    assert decisions == {person: (state, code, "r", True) for person, (state, code, _) in found.items()}
+    assert {row.message_id: row.to_state for row in rows("message_events")} == {
+        row.id: row.state for row in rows("messages")
+    }
+    assert {row.decision for row in rows("verdicts") if row.moment == "enqueue"} == {"ALLOW", "HOLD", "BLOCK", "REVIEW"}
+
+
+def test_what_is_planned_at_night_for_the_morning_is_judged_for_the_morning(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, clock: FixedClock
+) -> None:
+    clock.advance(timedelta(hours=14))
+    put(
+        intent(add_lead(1, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN + timedelta(hours=2)),
+        intent(add_lead(2, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN - timedelta(hours=2)),
+        intent(add_lead(3, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN + timedelta(hours=13)),
+    )
+    found = {row.person_id: (row.state, row.not_before_at) for row in rows("messages")}
+    assert found == {
+        1: ("queued", None),
+        2: ("held", EIGHT_IN_AUSTIN),
+        3: ("held", EIGHT_IN_AUSTIN + timedelta(days=1)),
+    }
+
+
+def test_a_plans_first_messages_wait_for_a_person_and_blocked_ones_do_not_count(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    put(intent(add_lead(1), "sms"), shadow_first=2)
+    put(*(intent(add_lead(n)) for n in (2, 3, 4)), intent(add_lead(5), plan="nurture"), shadow_first=2)
+    found = {row.person_id: (row.state, row.code) for row in rows("messages")}
+    assert found == {
+        1: ("blocked", "consent_marketing_sms"),
+        2: ("review", "shadow"),
+        3: ("review", "shadow"),
+        4: ("queued", None),
+        5: ("review", "shadow"),
+    }
+
+
+def test_the_evidence_is_frozen_without_addresses_and_hashes_to_the_same_value_anywhere(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    from leadpipe.messaging.entry import evidence_of
+
+    lead = add_lead(1, pewc=True)
+    wanted = intent(lead, "sms", variables={"first_name": "Ana"}, evidence={"score": 12.5, "facts": ["has_phone"]})
+    put(wanted)
+    [message] = rows("messages")
+    evidence = message.evidence
+    assert evidence["variables"] == {"first_name": "Ana"}
+    assert (evidence["score"], evidence["facts"]) == (12.5, ["has_phone"])
+    assert evidence["policy"]["phone_prefix"] == "+1512"
+    assert [consent[1] for consent in evidence["policy"]["consents"]] == ["pewc"]
+    assert lead.phone not in str(evidence) and lead.email not in str(evidence)
+    inputs = evidence["policy"]
+    again, digest = evidence_of(wanted, inputs)
+    assert digest == message.evidence_hash
+    assert evidence_of(wanted, dict(reversed(inputs.items()))) == (again, digest)
+    assert evidence_of(wanted, inputs | {"inquiry_at": "2026-01-01T00:00:00Z"})[1] != digest
+    [verdict] = rows("verdicts")
+    assert verdict.detail["evidence"]["place"] == ["zip 78701", "area code 512"]
+    assert lead.phone not in str(verdict.detail)
+    assert message.segments == 1
+
+
+def test_a_canadian_number_brings_canadas_rules_to_the_email_too(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    put(intent(add_lead(1, phone="+14165550199", place={})))
+    assert [row.code for row in rows("messages")] == ["casl_no_consent"]
+
+
+def test_words_that_postgresql_cannot_hold_do_not_stop_the_batch(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    odd = SMS_BODY + "\x00 \ud83d \U0001f600"
+    put(intent(add_lead(1, pewc=True), "sms", body=odd, variables={"x": "\x00"}), intent(add_lead(2)))
+    [first, _] = rows("messages")
+    assert (first.body, first.evidence["variables"]) == (SMS_BODY + " ? \U0001f600", {"x": ""})
+    assert {row.person_id: row.state for row in rows("messages")} == {1: "queued", 2: "queued"}
+
+
+def test_a_case_that_no_rule_can_read_is_blocked_alone(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from leadpipe.policy import content
+
+    lint = content.lint
+
+    def breaking(case: Any, *more: Any) -> Any:
+        if "poison" in case.body:
+            raise RecursionError
+        return lint(case, *more)
+
+    monkeypatch.setattr(content, "lint", breaking)
+    put(intent(add_lead(1)), intent(add_lead(2), body="poison"), intent(add_lead(3)))
+    assert [(row.state, row.code) for row in rows("messages")] == [
+        ("queued", None),
+        ("blocked", "unjudgeable_RecursionError"),
+        ("queued", None),
+    ]
+
+
+def test_runs_that_meet_at_the_same_addresses_store_each_intent_once(
     ledger_engine: Engine,
     live_settings: Settings,
     clock: FixedClock,
+    rows: Rows,
     add_lead: AddLead,
     intent: MakeIntent,
-    channels: dict[str, FakeChannel],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wanted = [intent(add_lead(1)), intent(add_lead(2, pewc=True), "sms")]
-    first = enqueue(ledger_engine, wanted, clock=clock, settings=live_settings, run_key="r1")
-    assert (dict(first.count_by_state), first.count_repeats) == ({"queued": 2}, 0)
-    again = enqueue(ledger_engine, wanted, clock=clock, settings=live_settings, run_key="r2")
-    assert (again.count_new, again.count_repeats) == (0, 2)
+    # Person n and person 100 - n share an address, so that batches wait for each other in both directions.
+    monkeypatch.setattr(module, "BATCH", 7)
+    leads = [add_lead(n, email=f"lead{min(n, 101 - n)}@example.com") for n in range(1, 101)]
+    wanted = [intent(lead) for lead in leads]
+    start = threading.Barrier(3)
+    done: list[Enqueued] = []
 
-    report = drain(
-        engine=ledger_engine,
-        channels=channels,
-        settings=live_settings,
-        clock=clock,
-        budget=Budget(max_messages=10, max_seconds=5),
-    )
-    assert report.counts == {"accepted": 2}
-    with ledger_engine.connect() as connection:
-        counts = connection.execute(
-            text(
-                "select (select count(*) from ledger.messages where state = 'accepted'), "
-                "(select count(*) from ledger.verdicts), (select count(*) from ledger.decisions), "
-                "(select count(*) from ledger.message_events)"
-            )
-        ).one()
-    assert tuple(counts) == (2, 4, 2, 6)
+    def run(intents: list[Intent]) -> None:
+        start.wait()
+        done.append(enqueue(ledger_engine, intents, clock=clock, settings=live_settings, run_key="r"))
+
+    threads = [threading.Thread(target=run, args=(wanted[n:] + wanted[:n],)) for n in (0, 30, 60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(one.count_new for one in done) == 50
+    assert sum(one.count_repeats for one in done) == 250
+    assert len(rows("messages")) == len(rows("verdicts")) == len(rows("decisions")) == 50
+    assert len({row.contact_point_id for row in rows("messages")}) == 50

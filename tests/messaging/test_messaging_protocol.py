@@ -1,0 +1,133 @@
+"""The state machine: the table of moves, and what a move writes to the real ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from leadpipe.clock import FixedClock
+from leadpipe.messaging import enqueue, protocol
+from leadpipe.messaging.protocol import MOVES, TERMINAL, UNSURE, WAITING, WENT_OUT, Event, IllegalMove, Move, State
+from leadpipe.settings import Settings
+from leadpipe.store.tables import MESSAGE_STATES
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tests.messaging.conftest import AddLead, MakeIntent
+
+
+def test_the_ledger_and_the_protocol_know_the_same_states() -> None:
+    assert tuple(State) == MESSAGE_STATES
+
+
+def test_every_state_is_reached_and_every_state_is_waiting_unsure_out_or_over() -> None:
+    reached = {after for table in MOVES.values() for afters in table.values() for after in afters}
+    assert reached == set(State)
+    assert set(State) == WAITING | UNSURE | WENT_OUT | TERMINAL
+
+
+def test_only_a_claim_starts_a_call_and_only_from_queued_or_held() -> None:
+    starts = {
+        (event, before) for event, table in MOVES.items() for before, afters in table.items() if State.SENDING in afters
+    }
+    assert starts == {(Event.CLAIM, State.QUEUED), (Event.CLAIM, State.HELD)}
+
+
+def test_what_may_have_left_never_waits_again_except_after_a_call_that_certainly_did_nothing() -> None:
+    back = {
+        (event, before)
+        for event, table in MOVES.items()
+        for before, afters in table.items()
+        if before in UNSURE | WENT_OUT and afters & WAITING
+    }
+    assert back == {(Event.OUTCOME, State.SENDING)}
+
+
+def test_a_message_that_is_over_moves_only_when_the_provider_says_worse() -> None:
+    onward = {
+        (before, after) for table in MOVES.values() for before, afters in table.items() for after in afters
+        if before in TERMINAL
+    }  # fmt: skip
+    assert onward == {
+        (State.DELIVERED, State.BOUNCED),
+        (State.DELIVERED, State.COMPLAINED),
+        (State.BOUNCED, State.COMPLAINED),
+    }
+
+
+@pytest.fixture
+def message_id(
+    ledger_engine: Engine, live_settings: Settings, clock: FixedClock, add_lead: AddLead, intent: MakeIntent
+) -> str:
+    wanted = intent(add_lead(1))
+    enqueue.enqueue(ledger_engine, [wanted], clock=clock, settings=live_settings, run_key="r")
+    return wanted.id
+
+
+def test_a_move_that_the_table_forbids_raises_names_both_states_and_writes_nothing(
+    ledger_engine: Engine, clock: FixedClock, message_id: str
+) -> None:
+    with ledger_engine.begin() as connection, pytest.raises(IllegalMove, match="outcome does not lead from queued"):
+        protocol.move(connection, [Move(message_id=message_id, event=Event.OUTCOME, to=State.ACCEPTED)], at=clock.now())
+    with ledger_engine.connect() as connection:
+        assert connection.execute(text("select state from ledger.messages")).scalar_one() == "queued"
+        assert connection.execute(text("select count(*) from ledger.message_events")).scalar_one() == 1
+
+
+def test_a_move_of_an_unknown_message_raises(ledger_engine: Engine, clock: FixedClock) -> None:
+    ghost = "00000000-0000-0000-0000-000000000001"
+    with ledger_engine.begin() as connection, pytest.raises(IllegalMove, match="from None"):
+        protocol.move(connection, [Move(message_id=ghost, event=Event.CANCEL, to=State.CANCELLED)], at=clock.now())
+
+
+def test_late_reports_are_returned_instead_of_raised(ledger_engine: Engine, clock: FixedClock, message_id: str) -> None:
+    report = Move(message_id=message_id, event=Event.CALLBACK, to=State.DELIVERED)
+    with ledger_engine.begin() as connection:
+        assert protocol.move_where_legal(connection, [report], at=clock.now()) == [report]
+
+
+EVERY = [(event, to) for event in Event for to in State]
+
+
+def legal_from(state: State) -> list[tuple[Event, State]]:
+    return [(event, to) for event, to in EVERY if protocol.is_legal(event, state, to)]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(walk=st.lists(st.tuples(st.booleans(), st.integers(0, 10_000)), min_size=5, max_size=25))
+def test_any_sequence_of_reports_leaves_a_log_that_leads_from_the_first_state_to_the_present_one(
+    walk: list[tuple[bool, int]],
+    ledger_engine: Engine,
+    clock: FixedClock,
+    message_id: str,
+) -> None:
+    state, ids = State.QUEUED, set[str]()
+    with ledger_engine.connect() as connection:
+        for number, (is_lawful, choice) in enumerate(walk):
+            choices = (is_lawful and legal_from(state)) or EVERY
+            event, to = choices[choice % len(choices)]
+            clock.advance(timedelta(seconds=1))
+            made = Move(message_id=message_id, event=event, to=to, provider="ses", provider_id=f"p{number}")
+            refused = protocol.move_where_legal(connection, [made], at=clock.now())
+            assert bool(refused) != protocol.is_legal(event, state, to)
+            state = state if refused else to
+            ids |= set() if refused else {f"p{number}"}
+        row = connection.execute(text("select state, provider_id, accepted_at from ledger.messages")).one()
+        log = connection.execute(
+            text("select from_state, to_state, event, at from ledger.message_events order by id")
+        ).all()
+        connection.rollback()
+    assert row.state == state == log[-1].to_state
+    assert log[0].from_state is None
+    assert all(after.from_state == before.to_state for before, after in pairwise(log))
+    out = [entry.at for entry in log if entry.to_state in WENT_OUT]
+    assert row.accepted_at == (out[0] if out else None)
+    # Written once, by the first move that knew it.
+    assert row.provider_id == (min(ids, key=lambda name: int(name[1:])) if ids else None)
