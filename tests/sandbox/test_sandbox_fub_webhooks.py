@@ -84,7 +84,7 @@ def test_two_hooks_an_event_and_no_more(hooked: Any) -> None:
         subscribe(hooked, "peopleCreated")
 
 
-def test_our_own_command_installs_looks_and_removes(hooked: Any, settings: Any) -> None:
+def test_our_own_command_installs_looks_and_removes(hooked: Any) -> None:
     from leadpipe.crm import webhooks
     from leadpipe.sandbox.environment import sandbox_environment
     from leadpipe.settings import Settings

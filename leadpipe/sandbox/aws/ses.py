@@ -15,6 +15,7 @@ import secrets
 import time
 import uuid
 from collections import deque
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
@@ -241,7 +242,7 @@ class Ses:
         """ListSuppressedDestinations, by reason and date, paged."""
         query = request.query_params
         reasons = set(query.getlist("Reason"))
-        since, until = (float(query.get(name, 0) or 0) for name in ("StartDate", "EndDate"))
+        since, until = (_seconds(query.get(name)) for name in ("StartDate", "EndDate"))
         rows = [
             {"EmailAddress": address, "Reason": entry.reason, "LastUpdateTime": entry.at}
             for address, entry in self._events.suppressed.items()
@@ -264,6 +265,11 @@ class Ses:
             return _answer({})
         row = {"EmailAddress": address, "Reason": entry.reason, "LastUpdateTime": entry.at, "Attributes": {}}
         return _answer({"SuppressedDestination": row})
+
+
+def _seconds(text: str | None) -> float:
+    """A time of a query, which botocore writes in ISO; 0 for none."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
 
 
 def _simple(simple: Row) -> tuple[str, str, dict[str, str]]:
