@@ -152,7 +152,7 @@ def differences(engine: Engine, lake: Lake) -> dict[str, int]:
                 ).one()
                 theirs = reader.execute(_FINGERPRINT.format(rows=mirrored, hash=_DUCKDB_HASH)).fetchone()
                 if theirs is None or tuple(map(int, ours)) != tuple(map(int, theirs)):
-                    wanted = set(connection.execute(text(ledger), {"below": below}).tuples())
+                    wanted = {tuple(row) for row in connection.execute(text(ledger), {"below": below})}
                     found[table] = len(wanted ^ set(reader.execute(mirrored).fetchall())) or 1
     return found
 
