@@ -180,9 +180,7 @@ def test_a_person_without_email_gets_the_text_at_once(add_person: Any, welcome: 
 
 
 def test_a_person_abroad_with_whatsapp_consent_and_no_email_is_answered_there(add_person: Any, welcome: Any) -> None:
-    add_person(
-        1, emails=[], phones=[{"value": "+447700900123"}], customWhatsAppOptIn="2026-03-03T15:59:00Z"
-    )
+    add_person(1, emails=[], phones=[{"value": "+447700900123"}], customWhatsAppOptIn="2026-03-03T15:59:00Z")
     (intent,) = welcome(1)
     assert (intent.channel, intent.step) == ("whatsapp", "whatsapp_at_once")
 
