@@ -71,7 +71,7 @@ class Cast:
         phones = [] if 0.05 <= roll < 0.255 else [phone]
         typed = [{"value": as_typed(value, dice)} for value in phones]
         if 0.255 <= roll < 0.265:
-            phones, typed = [], [{"value": "5" * 40}]
+            phones, typed = [], [{"value": f"{serial:05d}".rjust(40, "5")}]
         fields: Row = {
             "firstName": first, "lastName": last, "source": source, "price": dice.randrange(180, 900) * 1000,
             "emails": [{"value": value} for value in emails], "phones": typed,

@@ -105,8 +105,9 @@ class Crowd:
         if self.leads and draft.dice.random() < 0.01:
             # Two records of one person: same address, another name; nobody merged them.
             other = self.leads[draft.dice.choice(range(10_001, 10_001 + len(self.leads)))]
-            draft.emails = other.emails[:1]
-            draft.fields["emails"] = [{"value": value} for value in draft.emails]
+            if other.emails and not other.emails[0].endswith("zillow.com"):
+                draft.emails = other.emails[:1]
+                draft.fields["emails"] = [{"value": value} for value in draft.emails]
         person = live_through(self._store, draft, started_at=self._sandbox.started_at)
         self._remember(draft, person.id, datetime.fromisoformat(person.shown["created"]), is_new=False)
 
