@@ -117,7 +117,9 @@ class Settings(BaseSettings):
     sns_endpoint_url: str = Field("", description="Other SNS endpoint (the sandbox).")
     sns_topic_arns: CommaList = Field((), description="Topics whose notifications are believed; empty: none.")
     sns_cert_base_url: str = Field("", description="Sandbox only: where signing certificates may come from.")
-    secrets_manager_name: str = Field("", description="AWS secret with settings as JSON; read at start.")
+    secrets_manager_name: str = Field(
+        "", description="AWS secret with further settings as JSON; the environment wins over it."
+    )
 
     # OpenAI
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key; empty reads replies with the local model.")
@@ -191,7 +193,9 @@ def is_loopback(url: str) -> bool:
 
 
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
-    """Settings from the environment and the given file.
+    """Settings from the environment, the given file and, if they name one, a secret of AWS Secrets Manager.
+
+    The environment wins over the file, and the file over the secret.
 
     Args:
         env_file: file of ``LEADPIPE_NAME=value`` lines; None reads none (the demo and the sandbox never read one).
@@ -202,7 +206,13 @@ def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     from pydantic import ValidationError
 
     try:
-        return Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue]
+        settings = Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue]
+        if not settings.secrets_manager_name:
+            return settings
+        from leadpipe.vault import read_vault
+
+        kept = {name: value for name, value in read_vault(settings).items() if name not in settings.model_fields_set}
+        return Settings(_env_file=env_file, **kept)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         lines: list[str] = []
         for problem in error.errors(include_input=False, include_url=False):

@@ -33,11 +33,14 @@ CODE_SERVER, WEBSERVER, DAEMON, GATEWAY, SANDBOX = (
 
 
 def setting_variables(settings: Settings) -> dict[str, str]:
-    """Every setting that is not the default, as the variable a child reads; paths absolute."""
+    """Every setting that is not the default, as the variable a child reads; paths absolute.
+
+    What came from Secrets Manager is among them, so that no child asks AWS again.
+    """
     found: dict[str, str] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        if value == field.default and not isinstance(value, Path):
+        if name == "secrets_manager_name" or (value == field.default and not isinstance(value, Path)):
             continue
         if isinstance(value, SecretStr):
             text = value.get_secret_value()
