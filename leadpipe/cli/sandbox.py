@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
-app = typer.Typer(help="The fake providers, with a population that arrives, answers and opts out.")
+app = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
