@@ -36,10 +36,12 @@ class Format(StrEnum):
 def sql(
     query: Annotated[str | None, typer.Argument(help="One or more statements; none opens a shell.")] = None,
     output: Annotated[Format, typer.Option("--format", "-f", help="How rows are printed.")] = Format.TABLE,
+    attach: Annotated[bool, typer.Option("--attach", help="Print the SQL that attaches the lake elsewhere.")] = False,
 ) -> None:
     """Query the lake, read-only, at any time; several at once are fine.
 
-    Without a query it is a shell: statements end with a semicolon, `.help` lists what else it knows.
+    Without a query it is a shell: statements end with a semicolon, `.help` lists what else it knows. `--attach` prints
+    what DuckDB's own command line, a notebook or another tool must run to see the same.
 
     Example: leadpipe sql "select stage, count(*) from marts.leads group by all" --format csv
     """
@@ -47,6 +49,9 @@ def sql(
 
     try:
         with open_session() as session:
+            if attach:
+                print(session.attach_script(), end="")  # noqa: T201 - what was asked for
+                raise typer.Exit
             code = _run(session, query, output)
     except LeadpipeError as error:
         print(f"leadpipe sql: {error}", file=sys.stderr)  # noqa: T201 - the command's own words

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A shell stands beside the running system on the same two cores and the same memory.
 MEMORY_LIMIT = "1GB"
+# The demo lives in this folder of the home that is used when the environment names none.
+DEMO = "demo"
 _TIME_TRAVEL = re.compile(r"\bat\s*\(", re.IGNORECASE)
 _GONE = (
     "server closed the connection", "connection refused", "could not connect", "unable to connect",
@@ -57,8 +59,8 @@ class Session:
     """An attached, read-only lake; it attaches again by itself once when the server went away in between."""
 
     def __init__(self, settings: Settings) -> None:
-        self.home: Path = settings.home
-        self._settings = settings
+        self._settings = _where_set_up(settings)
+        self.home: Path = self._settings.home
         self._opened = ExitStack()
         self._connection = self._attach()
 
@@ -100,6 +102,19 @@ class Session:
         except duckdb.Error as error:
             raise SqlError(self._explained(error, statement)) from None
 
+    def attach_script(self) -> str:
+        """The statements by which another DuckDB of the same version sees this lake, read-only; without a password."""
+        from leadpipe.store.extensions import folder
+        from leadpipe.store.lake import Lake
+        from leadpipe.store.urls import without_password
+
+        lake = Lake(
+            database_url=without_password(self._lake.database_url), data_path=self._lake.data_path, home=self.home
+        )
+        extensions = str(folder(self.home)).replace("'", "''")
+        statements = [f"set extension_directory = '{extensions}'", *lake.attach_statements(read_only=True)]
+        return "".join(f"{statement};\n" for statement in statements)
+
     def interrupt(self) -> None:
         """Stop the statement that runs, from another thread or a signal."""
         self._connection.interrupt()
@@ -119,10 +134,10 @@ class Session:
     def _attach(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        lake = _lake(self._settings)
+        self._lake = _lake(self._settings)
         self._opened = ExitStack()
         try:
-            return self._opened.enter_context(lake.connect(read_only=True))
+            return self._opened.enter_context(self._lake.connect(read_only=True))
         except duckdb.Error as error:
             if _is_gone(error):
                 raise TransientError(f"PostgreSQL does not answer: {_first_line(error)}; `leadpipe doctor`") from None
@@ -158,19 +173,26 @@ def open_session() -> Generator[Session]:
         session.close()
 
 
+def _where_set_up(settings: Settings) -> Settings:
+    """The settings as they are, or with the demo's home where nothing else was ever set up here."""
+    from leadpipe.store.server import EmbeddedServer
+
+    if settings.database_url is not None or EmbeddedServer(settings.home).is_created:
+        return settings
+    demo = settings.home / DEMO
+    if EmbeddedServer(demo).is_created:
+        return settings.model_copy(update={"home": demo})
+    raise ConfigurationError(
+        f"nothing is set up in {settings.home.absolute()}; run `leadpipe up` or `make demo` first, "
+        "or let LEADPIPE_HOME name the folder that was set up"
+    )
+
+
 def _lake(settings: Settings) -> Lake:
     from leadpipe.store.lake import Lake
     from leadpipe.store.server import EmbeddedServer
 
-    url = settings.database_url
-    if url is None:
-        server = EmbeddedServer(settings.home)
-        if not server.is_created:
-            raise ConfigurationError(
-                f"nothing is set up in {settings.home.absolute()}; run `leadpipe up` or `make demo` first, "
-                "or let LEADPIPE_HOME name the folder that was set up"
-            )
-        url = server.ensure_running()
+    url = settings.database_url or EmbeddedServer(settings.home).ensure_running()
     return Lake(database_url=url, data_path=settings.lake_url, home=settings.home, memory_limit=MEMORY_LIMIT)
 
 

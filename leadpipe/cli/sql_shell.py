@@ -59,7 +59,7 @@ class Shell:
     def run(self) -> int:
         """Work until the input ends; from a pipe 2 when a statement failed, else 0."""
         if self._is_tty:
-            self._say(f"leadpipe sql: the lake, read-only. {self._session.reach()}. Type .help for help.")
+            self._say(f"The lake of {self._session.home}, read-only.\n{self._session.reach()}.\nType .help for help.")
         with self._history():
             for text in self._texts():
                 if text.startswith("."):

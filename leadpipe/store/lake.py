@@ -55,26 +55,26 @@ class Lake:
 
         connection = duckdb.connect(config=connection_config(self.home))
         try:
-            connection.execute("set TimeZone = 'UTC'")
             connection.execute(f"set memory_limit = '{self._memory_limit}'")
-            if self.data_path.startswith("s3://"):
-                connection.execute("load httpfs")
-                connection.execute("create secret lake_s3 (type s3, provider credential_chain)")
-            connection.execute(self.attach_statement(read_only=read_only))
+            for statement in self.attach_statements(read_only=read_only):
+                connection.execute(statement)
             if with_ledger:
-                connection.execute(f"attach '{keyword_dsn(self.database_url)}' as pg (type postgres, read_only)")
-            connection.execute("use lake")
+                dsn = keyword_dsn(self.database_url).replace("'", "''")
+                connection.execute(f"attach '{dsn}' as pg (type postgres, read_only)")
             yield connection
         finally:
             connection.close()
 
-    def attach_statement(self, *, read_only: bool = False) -> str:
-        """The SQL that attaches this lake as ``lake``; analysts use the same."""
+    def attach_statements(self, *, read_only: bool = False) -> list[str]:
+        """The SQL that makes this lake the current catalog, as ``lake`` and in UTC; analysts use the same."""
         options = [f"data_path '{self.data_path}'", f"metadata_schema '{CATALOG_SCHEMA}'", "data_inlining_row_limit 0"]
         if read_only:
             options.append("read_only")
         dsn = keyword_dsn(self.database_url).replace("'", "''")
-        return f"attach 'ducklake:postgres:{dsn}' as lake ({', '.join(options)})"
+        statements = ["set TimeZone = 'UTC'"]
+        if self.data_path.startswith("s3://"):
+            statements += ["load httpfs", "create secret lake_s3 (type s3, provider credential_chain)"]
+        return [*statements, f"attach 'ducklake:postgres:{dsn}' as lake ({', '.join(options)})", "use lake"]
 
     def set_up(self) -> None:
         """Create the catalog and the schemas; running it again changes nothing."""

@@ -30,6 +30,15 @@ def keyword_dsn(database_url: str) -> str:
     return " ".join(f"{name}={_quoted(value)}" for name, value in words.items() if value)
 
 
+def without_password(database_url: str) -> str:
+    """The same URL for showing: whoever uses it brings the password in PGPASSWORD or ~/.pgpass."""
+    parts = urlsplit(database_url)
+    if parts.password is None:
+        return database_url
+    account, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{account.partition(':')[0]}@{place}").geturl()
+
+
 def _quoted(value: str) -> str:
     if value and all(letter.isalnum() or letter in "/._-@:" for letter in value):
         return value
