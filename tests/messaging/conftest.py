@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.drain import Budget, DrainReport, drain
 from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.intent import Intent
 from leadpipe.settings import Sending, Settings
@@ -47,6 +48,7 @@ AddLead = Callable[..., Lead]
 MakeIntent = Callable[..., Intent]
 Put = Callable[..., Enqueued]
 Rows = Callable[[str], Sequence[Any]]
+Go = Callable[..., DrainReport]
 
 
 @pytest.fixture
@@ -218,3 +220,50 @@ class FakeChannel:
 def channels() -> dict[str, FakeChannel]:
     """Fakes of every channel."""
     return {"email": FakeChannel("ses"), "sms": FakeChannel("twilio"), "whatsapp": FakeChannel("twilio")}
+
+
+@pytest.fixture
+def go(ledger_engine: Engine, live_settings: Settings, clock: FixedClock, channels: dict[str, FakeChannel]) -> Go:
+    """A function that sends what is due; keywords change settings."""
+
+    def run(*, only: Sequence[str] | None = None, count: int = 100, **changes: Any) -> DrainReport:
+        return drain(
+            engine=ledger_engine,
+            channels=channels,
+            settings=live_settings.model_copy(update=changes),
+            clock=clock,
+            budget=Budget(max_messages=count, max_seconds=30),
+            only_message_ids=only,
+        )
+
+    return run
+
+
+@pytest.fixture
+def calls(channels: dict[str, FakeChannel]) -> Callable[[], list[SendRequest]]:
+    """A function that lists every call to a provider so far."""
+    return lambda: [request for channel in channels.values() for request in channel.requests]
+
+
+@pytest.fixture
+def hear(ledger_engine: Engine, clock: FixedClock) -> Callable[..., int]:
+    """A function that stores an inbound message nobody has read yet."""
+
+    def store(lead: Lead, channel: str = "sms", *, person_id: int | None = 0, is_read: bool = False) -> int:
+        with ledger_engine.begin() as connection:
+            return connection.execute(
+                text(
+                    "insert into ledger.inbound_messages (channel, provider_id, contact_point_id, person_id, body, "
+                    "received_at, read_at) values (:channel, gen_random_uuid()::text, :point, :person, 'Hi', :now, "
+                    ":read_at) returning id"
+                ),
+                {
+                    "channel": channel,
+                    "point": lead.point(channel),
+                    "person": lead.person_id if person_id == 0 else person_id,
+                    "now": clock.now(),
+                    "read_at": clock.now() if is_read else None,
+                },
+            ).scalar_one()
+
+    return store

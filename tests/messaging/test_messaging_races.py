@@ -1,0 +1,259 @@
+"""True concurrency on the real ledger: STOP against send, many workers, workers that die."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from leadpipe.clock import FixedClock
+from leadpipe.messaging import claim as claims
+from leadpipe.messaging import drain as drains
+from leadpipe.messaging import outcomes, switch, workers
+from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
+from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.claim import Claimed, claim
+from leadpipe.messaging.suppression import suppress
+from leadpipe.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from tests.messaging.conftest import AddLead, FakeChannel, Go, MakeIntent, Put, Rows
+
+Calls = Callable[[], list[SendRequest]]
+PROVIDERS = {"email": "ses", "sms": "twilio"}
+
+
+def test_nothing_is_claimed_after_a_stop_was_committed(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    rows: Rows,
+) -> None:
+    leads = [add_lead(n, pewc=True) for n in range(1, 41)]
+    put(*(intent(lead, "sms") for lead in leads))
+    stopped_at: dict[int, float] = {}
+    claimed_at: dict[int, float] = {}
+    start = threading.Barrier(3)
+
+    def stop(part: list[int]) -> None:
+        start.wait()
+        for point in part:
+            with ledger_engine.begin() as connection:
+                suppress(
+                    connection,
+                    contact_point_id=point,
+                    channels=("sms", "whatsapp"),
+                    source="stop_keyword",
+                    at=clock.now(),
+                    now=clock.now(),
+                )
+            stopped_at[point] = time.monotonic()
+
+    def send() -> None:
+        start.wait()
+        while True:
+            began = time.monotonic()
+            found = claim(
+                ledger_engine,
+                settings=live_settings,
+                now=clock.now(),
+                worker="w",
+                providers=PROVIDERS,
+                count=2,
+            )
+            if not found.counts:
+                return
+            for one in found.claimed:
+                claimed_at[one.request.contact_point_id] = began
+
+    points = [lead.phone_id for lead in leads]
+    threads = [threading.Thread(target=stop, args=(points[::-2],)), threading.Thread(target=stop, args=(points[::2],))]
+    threads.append(threading.Thread(target=send))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # A claim that began after the stop's commit took no message of that number.
+    assert [point for point, began in claimed_at.items() if began > stopped_at[point]] == []
+    found = Counter(row.state for row in rows("messages"))
+    assert found["sending"] == len(claimed_at)
+    assert found["sending"] + found["cancelled"] + found["blocked"] == 40
+    assert found["cancelled"] + found["blocked"] > 0
+
+
+def test_a_message_waits_while_someone_holds_its_address_and_is_cancelled_if_that_was_a_stop(
+    put: Put, add_lead: AddLead, intent: MakeIntent, ledger_engine: Engine, clock: FixedClock, go: Go, rows: Rows
+) -> None:
+    lead = add_lead(1, pewc=True)
+    put(intent(lead, "sms"), intent(add_lead(2, pewc=True), "sms"))
+    with ledger_engine.begin() as connection:
+        suppress(
+            connection,
+            contact_point_id=lead.phone_id,
+            channels=("sms",),
+            source="stop_keyword",
+            at=clock.now(),
+            now=clock.now(),
+        )
+        # The stop is not committed yet: its number is passed over, others go.
+        assert go().counts == {"accepted": 1}
+    assert go().counts == {}
+    assert {row.person_id: row.state for row in rows("messages")} == {1: "cancelled", 2: "accepted"}
+
+
+def test_many_workers_call_each_message_once_and_share_a_cap(
+    put: Put, add_lead: AddLead, intent: MakeIntent, go: Go, calls: Calls, rows: Rows
+) -> None:
+    put(*(intent(add_lead(n)) for n in range(1, 101)))
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: go(cap_per_hour=70), range(4)))
+    assert sum(report.count_called for report in reports) == 70
+    assert Counter(request.message_id for request in calls()).most_common(1)[0][1] == 1
+    assert Counter(row.state for row in rows("messages")) == {"accepted": 70, "queued": 30}
+
+
+def claim_as(worker: str, engine: Engine, settings: Settings, clock: FixedClock, *, count: int = 10) -> list[Claimed]:
+    return claim(engine, settings=settings, now=clock.now(), worker=worker, providers=PROVIDERS, count=count).claimed
+
+
+def test_messages_of_a_dead_worker_become_unknown_and_are_never_called_again(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    go: Go,
+    calls: Calls,
+    rows: Rows,
+) -> None:
+    put(intent(add_lead(1)), intent(add_lead(2)))
+    with workers.sign_of_life(ledger_engine) as dead:
+        assert len(claim_as(dead, ledger_engine, live_settings, clock, count=1)) == 1
+        # It lives: nobody takes its message for lost, however long its call takes.
+        clock.advance(timedelta(hours=2))
+        assert workers.recover(ledger_engine, now=clock.now()) == 0
+    report = go()
+    assert (report.count_recovered, report.counts) == (1, {"accepted": 1})
+    for _ in range(3):
+        clock.advance(timedelta(hours=3))
+        go()
+    assert len(calls()) == 1
+    assert sorted((row.state, row.code) for row in rows("messages")) == [("accepted", None), ("unknown", "worker_died")]
+    assert sorted(str(attempt.outcome) for attempt in rows("attempts")) == ["accepted", "unknown"]
+
+
+def test_a_call_that_outlived_its_worker_still_says_what_it_did(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    rows: Rows,
+) -> None:
+    put(intent(add_lead(1)))
+    [claimed] = claim_as("host:1:0", ledger_engine, live_settings, clock)
+    assert workers.recover(ledger_engine, now=clock.now()) == 1
+    assert outcomes.record(ledger_engine, [(claimed, SendResult.accepted("p1"))], now=clock.now()) == {"accepted": 1}
+    assert [(row.state, row.provider_id) for row in rows("messages")] == [("accepted", "p1")]
+
+
+@pytest.mark.parametrize(
+    "result", [SendResult.not_sent("20429"), SendResult.unknown("ReadTimeout")], ids=lambda r: r.code
+)
+def test_such_a_call_never_brings_its_message_back(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    rows: Rows,
+    result: SendResult,
+) -> None:
+    put(intent(add_lead(1)))
+    [claimed] = claim_as("host:1:0", ledger_engine, live_settings, clock)
+    workers.recover(ledger_engine, now=clock.now())
+    assert outcomes.record(ledger_engine, [(claimed, result)], now=clock.now()) == {"overtaken": 1}
+    assert [row.state for row in rows("messages")] == ["unknown"]
+
+
+def test_a_report_that_overtakes_the_answer_wins(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    clock: FixedClock,
+    go: Go,
+    rows: Rows,
+    channels: dict[str, FakeChannel],
+) -> None:
+    wanted = intent(add_lead(1, pewc=True), "sms")
+    put(wanted)
+
+    def report_first(request: SendRequest) -> None:
+        with ledger_engine.begin() as connection:
+            status = TwilioStatus(message_id=request.message_id, sid="SM1", status="delivered")
+            assert apply_twilio_status(connection, status, now=clock.now()).result == "moved"
+
+    channels["sms"].before = report_first
+    channels["sms"].results = {wanted.id: SendResult.accepted("SM1")}
+    assert go().counts == {"overtaken": 1}
+    assert [(row.state, row.provider_id) for row in rows("messages")] == [("delivered", "SM1")]
+
+
+@pytest.mark.parametrize("is_stop", [True, False], ids=["opt-out", "kill switch"])
+def test_a_call_that_had_to_wait_looks_once_more_before_it_is_made(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    clock: FixedClock,
+    go: Go,
+    calls: Calls,
+    rows: Rows,
+    channels: dict[str, FakeChannel],
+    monkeypatch: pytest.MonkeyPatch,
+    is_stop: bool,
+) -> None:
+    lead = add_lead(1, pewc=True)
+    put(intent(lead, "sms"))
+    monkeypatch.setattr(drains, "RECHECK_AFTER_SECONDS", -1.0)
+    booked = claims.claim
+
+    def claim_then_stop(*args: object, **kwargs: object) -> object:
+        found = booked(*args, **kwargs)  # type: ignore[arg-type]
+        if found.claimed and is_stop:
+            with ledger_engine.begin() as connection:
+                suppress(
+                    connection,
+                    contact_point_id=lead.phone_id,
+                    channels=("sms",),
+                    source="stop_keyword",
+                    at=clock.now(),
+                    now=clock.now(),
+                )
+        elif found.claimed:
+            switch.stop(ledger_engine, now=clock.now(), reason="halt")
+        return found
+
+    monkeypatch.setattr(drains, "claim", claim_then_stop)
+    assert go().counts == {"held": 1}
+    assert calls() == []
+    clock.advance(timedelta(minutes=1))
+    monkeypatch.undo()
+    go()
+    assert calls() == []
+    assert [row.state for row in rows("messages")] == ["blocked" if is_stop else "held"]
