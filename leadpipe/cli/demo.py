@@ -71,6 +71,7 @@ def demo(
 def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, started: float) -> Report | None:
     from leadpipe.cli.database import database
     from leadpipe.cli.demo_script import Script
+    from leadpipe.cli.demo_world import World
     from leadpipe.cli.services import free_port
     from leadpipe.cli.supervisor import stop_signals, supervising
     from leadpipe.cli.system import Ports, System
@@ -89,16 +90,17 @@ def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, sta
         settings = load_settings(env_file=None)
         with database(settings, supervisor) as url:
             system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
-            script = Script(
-                system=system, config=config, leads=leads, aged=aged, exit_after=exit_after, started=started
-            )
-            with script.closing():
-                script.set_up(stop, tell=typer.echo)
+            world = World(system=system, config=config)
+            with world.closing():
+                world.set_up(aged=aged, stop=stop, tell=typer.echo)
                 if stop.is_set():
                     return None
+                typer.echo(f"Live after {time.monotonic() - started:.0f} s.")
+                typer.echo("\n".join(f"  {name:<12} {where}" for name, where in world.links.items()))
+                script = Script(world=world, leads=leads, aged=aged, exit_after=exit_after, started=started)
                 _play(script, supervisor, stop)
                 typer.echo("Comparing what the sandbox knows with what leadpipe believes ...")
-                return script.report()
+                return world.report(reactivation=script.reactivation, backfill=script.backfill, failure=script.failure)
 
 
 def demo_home() -> Path:
@@ -181,7 +183,7 @@ def _view(script: Script) -> Generator[Callable[[], None]]:
             nonlocal last
             if time.monotonic() - last >= LINE_SECONDS:
                 last = time.monotonic()
-                typer.echo(script.snapshot().line)
+                typer.echo(script.world.snapshot().line)
 
         yield say
         return
@@ -190,6 +192,8 @@ def _view(script: Script) -> Generator[Callable[[], None]]:
     with Live(refresh_per_second=4, transient=False) as live:
 
         def paint() -> None:
-            live.update(draw(script.snapshot(), links=script.links, told=script.told[-8:], clock=script.clock_words))
+            live.update(
+                draw(script.world.snapshot(), links=script.world.links, told=script.told[-8:], clock=script.clock_words)
+            )
 
         yield paint

@@ -1,7 +1,7 @@
-"""What happens during a demo: set-up, arrivals, a backfill, the nightly run, one jump to the next morning, the report.
+"""What happens during a demo: arrivals, the night's work, one jump to the next morning.
 
-What lives here: the order of events and what is told of them. What does not: showing it (``demo``), the people
-(``leadpipe.sandbox``), any decision of leadpipe's.
+What lives here: the order of events and what is told of them. What does not: the world they happen in
+(``demo_world``), showing it (``demo``), any decision of leadpipe's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from leadpipe.cli import services
-from leadpipe.cli.dagster_api import FAILED, UNDER_WAY, DagsterApi
-from leadpipe.cli.live_view import Snapshot, look
-from leadpipe.cli.report import Backfilled, Planned, Report, build_report
-from leadpipe.cli.services import SANDBOX, Service
+from leadpipe.cli.report import Backfilled, Planned
 from leadpipe.errors import LeadpipeError, TransientError
 
 if TYPE_CHECKING:
-    from leadpipe.cli.system import System, Tell
-    from leadpipe.runtime import Runtime
-    from leadpipe.sandbox.config import SandboxConfig
-    from leadpipe.sandbox.control import SandboxControl
+    from leadpipe.cli.demo_world import World
 
 # The last arrivals have a minute to be answered, to reply and to be answered again.
 QUIET_SECONDS = 60
@@ -54,50 +47,27 @@ def cohorts_before(today: date) -> list[str]:
 
 @dataclass(kw_only=True)
 class Script:
-    """One demo, from an empty home to its report."""
+    """The events of one demo, from the moment its world is live.
 
-    system: System
-    config: SandboxConfig
+    Attributes:
+        leads: new leads in all; None lets them come without end.
+        started: when the command began, by the monotonic clock; ``exit_after`` counts from there.
+        failure: what kept the script from going on; empty when nothing did.
+    """
+
+    world: World
     leads: int | None
     aged: int
     exit_after: int | None
     started: float
     told: list[str] = field(default_factory=list[str])
     failure: str = ""
+    reactivation: Planned = field(default_factory=lambda: Planned(planned=0, enqueued=0))
+    backfill: Backfilled = field(default_factory=lambda: Backfilled(partitions=0, enqueued=0))
     _deadline: float | None = None
-    _live_since: float = 0.0
-    _reactivation: Planned = field(default_factory=lambda: Planned(planned=0, enqueued=0))
-    _backfill: Backfilled = field(default_factory=lambda: Backfilled(partitions=0, enqueued=0))
+    _live_since: float = field(default_factory=time.monotonic)
     _over: threading.Event = field(default_factory=threading.Event)
     _is_interrupted: bool = False
-
-    @contextmanager
-    def closing(self) -> Generator[None]:
-        """Open connections for the block, closed at its end."""
-        from leadpipe.runtime import Runtime
-        from leadpipe.sandbox.control import SandboxControl
-
-        self.runtime: Runtime = Runtime(self.system.settings)
-        self.sandbox: SandboxControl = SandboxControl(self.config.base_url)
-        self.dagster = DagsterApi(self.system.dagster_url)
-        try:
-            yield
-        finally:
-            self.dagster.close()
-            self.sandbox.close()
-            self.runtime.close()
-
-    @property
-    def links(self) -> dict[str, str]:
-        """Where to look while it runs."""
-        home = self.system.home
-        return {
-            "Dagster UI": self.system.dagster_url,
-            "Asset graph": f"{self.system.dagster_url}/asset-groups",
-            "Truth": f"{self.config.base_url}/_truth/messages",
-            "SQL": f"LEADPIPE_HOME={home} leadpipe sql",
-            "Logs": str(home / "logs"),
-        }
 
     @property
     def is_over(self) -> bool:
@@ -112,60 +82,6 @@ class Script:
             "Ctrl-C ends it" if self._deadline is None else f"{max(0.0, self._deadline - time.monotonic()):.0f} s left"
         )
         return f"live for {ran:.0f} s, {left}"
-
-    # set-up
-
-    def set_up(self, stop: threading.Event, *, tell: Tell) -> None:
-        """Sandbox, stores, gateway, webhooks, the first sync, Dagster; nobody has arrived yet."""
-        from leadpipe.clock import set_offset
-        from leadpipe.crm import webhooks
-        from leadpipe.outreach.golive import record_go_live
-
-        home, supervisor = self.system.home, self.system.supervisor
-        tell(f"Setting up in {home} ...")
-        supervisor.start(self._sandbox_service())
-        self.system.set_up(self.runtime)
-        supervisor.wait_until_ready((SANDBOX,), timeout_seconds=60, stop=stop)
-        set_offset(self.runtime.engine, self.sandbox.clock().offset)
-        if self.aged:
-            self.sandbox.populate(aged=self.aged)
-        self.system.start_gateway(stop)
-        webhooks.install(self.runtime.crm, self.system.settings)
-
-        def sync() -> None:
-            from leadpipe.work.poll import poll
-
-            tell(f"First sync: {self.aged} aged leads ...")
-            with self.runtime.engine.begin() as connection:
-                record_go_live(connection, self.runtime.clock.now())
-            poll(self.runtime)
-
-        self.system.start_dagster(stop, meanwhile=sync)
-        deadline = time.monotonic() + 120
-        while not self.dagster.is_loaded() and not stop.wait(0.5):
-            if time.monotonic() > deadline:
-                raise TransientError(f"Dagster does not load the definitions; see {supervisor.logs}/code-server.log")
-        self._live_since = time.monotonic()
-        tell(f"Live after {self._live_since - self.started:.0f} s.\n" + "\n".join(self._link_lines()))
-
-    def _link_lines(self) -> list[str]:
-        return [f"  {name:<12} {where}" for name, where in self.links.items()]
-
-    def _sandbox_service(self) -> Service:
-        port = self.config.base_url.rpartition(":")[2]
-        arguments = ["sandbox", "--port", port, "--gateway", self.config.gateway_url, "--seed", str(self.config.seed)]
-        if self.system.settings.zillow_folder:
-            arguments += ["--zillow-folder", str(self.system.settings.zillow_folder.absolute())]
-        variables = {"LEADPIPE_HOME": str(self.system.home)}
-        return Service(
-            name=SANDBOX,
-            command=(sys.executable, "-m", "leadpipe.cli.main", *arguments),
-            environment=services.child_environment(variables, without=self.system.without),
-            cwd=self.system.home,
-            is_ready=services.answers(f"{self.config.base_url}/_control/clock"),
-        )
-
-    # what happens
 
     def act(self, stop: threading.Event) -> None:
         """Let people arrive and the days' work be done; a thread of its own runs this."""
@@ -196,7 +112,7 @@ class Script:
         with self._reporting():
             if self._wait(self._live_since + JUMP_AT * window, stop):
                 return
-            clock = jump_all(self.sandbox, self.runtime.engine, JUMP)
+            clock = jump_all(self.world.sandbox, self.world.runtime.engine, JUMP)
             self._tell(f"the calendar jumps to {clock.now:%A %H:%M} UTC")
             self._run_job(LISTINGS_JOB)
             self._tell("listings of the new day are in")
@@ -224,54 +140,47 @@ class Script:
             if left < QUIET_SECONDS + SHORTEST_WINDOW_SECONDS:
                 self._tell("the set-up took long; the demo runs a little longer than asked")
             self._deadline = time.monotonic() + window + QUIET_SECONDS
-        if self.leads:
-            self.sandbox.populate(new=self.leads, seconds=window)
-            self._tell(f"{self.leads} new leads arrive over {window:.0f} s")
-        elif self.leads is None and self.exit_after is not None:
-            count = max(1, round(window * LEADS_PER_BATCH / BATCH_SECONDS))
-            self.sandbox.populate(new=count, seconds=window)
+        count = round(window * LEADS_PER_BATCH / BATCH_SECONDS) if self.leads is None else self.leads
+        if count:
+            self.world.sandbox.populate(new=count, seconds=window)
             self._tell(f"{count} new leads arrive over {window:.0f} s")
-        elif self.leads is None:
-            count = round(window * LEADS_PER_BATCH / BATCH_SECONDS)
-            self.sandbox.populate(new=count, seconds=window)
-            self._tell("new leads arrive, one in four seconds")
         return window
 
     def _arrive_for_ever(self, stop: threading.Event) -> None:
         next_at = self._live_since + ENDLESS_WINDOW_SECONDS
         while self.exit_after is None and not self._wait(next_at, stop):
-            self.sandbox.populate(new=LEADS_PER_BATCH, seconds=BATCH_SECONDS)
+            self.world.sandbox.populate(new=LEADS_PER_BATCH, seconds=BATCH_SECONDS)
             next_at += BATCH_SECONDS
 
     def _run_backfill(self) -> None:
         """Plan a year of cohorts through Dagster, as the UI does, then enqueue what was planned."""
-        partitions = cohorts_before(self.runtime.clock.now().date())
-        backfill = self.dagster.launch_backfill([QUEUE_ASSET], partitions, title="Demo: a year of cohorts")
+        partitions = cohorts_before(self.world.runtime.clock.now().date())
+        backfill = self.world.dagster.launch_backfill([QUEUE_ASSET], partitions, title="Demo: a year of cohorts")
         self._tell(f"backfill of {len(partitions)} cohorts: {partitions[0]} to {partitions[-1]}")
-        self._until("the backfill", lambda: self.dagster.backfill_status(backfill), "COMPLETED_SUCCESS")
+        self._until("the backfill", lambda: self.world.dagster.backfill_status(backfill), "COMPLETED_SUCCESS")
         before = self._count_reactivations()
         self._run_job(ENQUEUE_JOB)
         enqueued = self._count_reactivations() - before
-        self._backfill = Backfilled(partitions=len(partitions), enqueued=enqueued)
+        self.backfill = Backfilled(partitions=len(partitions), enqueued=enqueued)
         self._tell(f"backfill finished; {enqueued} messages enqueued from it")
 
     def _run_nightly(self) -> None:
         before = self._count_reactivations()
         self._tell("nightly reactivation launched")
         self._run_job(NIGHTLY_JOB)
-        planned = self.runtime.lake.query("select count(*) as n from outreach.queue where outcome = 'planned'")
+        planned = self.world.runtime.lake.query("select count(*) as n from outreach.queue where outcome = 'planned'")
         enqueued = self._count_reactivations() - before
-        self._reactivation = Planned(planned=int(planned["n"][0].as_py()), enqueued=enqueued)
-        self._tell(f"nightly run finished: {self._reactivation.planned} planned, {enqueued} enqueued")
+        self.reactivation = Planned(planned=int(planned["n"][0].as_py()), enqueued=enqueued)
+        self._tell(f"nightly run finished: {self.reactivation.planned} planned, {enqueued} enqueued")
 
     def _run_job(self, job: str) -> None:
-        run = self.dagster.launch_job(job)
-        self._until(job, lambda: self.dagster.status_of(run), "SUCCESS")
+        run = self.world.dagster.launch_job(job)
+        self._until(job, lambda: self.world.dagster.status_of(run), "SUCCESS")
 
     def _count_reactivations(self) -> int:
         from sqlalchemy import text
 
-        with self.runtime.engine.connect() as connection:
+        with self.world.runtime.engine.connect() as connection:
             return int(
                 connection.execute(
                     text("select count(*) from ledger.messages where plan = 'reactivation'")
@@ -291,7 +200,7 @@ class Script:
             if found == wanted:
                 return
             if found in {"FAILURE", "CANCELED", "FAILED", "COMPLETED_FAILED"}:
-                raise TransientError(f"{what} failed; see {self.system.dagster_url}/runs")
+                raise TransientError(f"{what} failed; see {self.world.system.dagster_url}/runs")
         raise TransientError(f"{what} was not over when the demo ended (it was {found or 'unknown'})")
 
     def _wait(self, until: float, stop: threading.Event) -> bool:
@@ -308,40 +217,3 @@ class Script:
         if not sys.stdout.isatty():
             sys.stdout.write(self.told[-1] + "\n")
             sys.stdout.flush()
-
-    # looking
-
-    def snapshot(self) -> Snapshot:
-        """The system now; a part that does not answer keeps its last figures."""
-        from sqlalchemy.exc import OperationalError
-
-        try:
-            with self.runtime.engine.connect() as connection:
-                snapshot = look(connection, at=self.runtime.clock.now())
-            snapshot.leads_in = int(self.sandbox.summary()["leads_new"])
-            snapshot.runs = self._runs()
-        except (OperationalError, TransientError):
-            return self._last
-        snapshot.restarts = self.system.supervisor.count_restarts
-        self._last = snapshot
-        return snapshot
-
-    def _runs(self) -> dict[str, int]:
-        return {
-            "ok": self.dagster.count_runs(("SUCCESS",)),
-            "failed": self.dagster.count_runs(FAILED),
-            "running": self.dagster.count_runs(UNDER_WAY),
-        }
-
-    def report(self) -> Report:
-        """Both sides compared."""
-        runs = self._runs()
-        return build_report(
-            sandbox=self.sandbox,
-            engine=self.runtime.engine,
-            now=self.runtime.clock.now(),
-            reactivation=self._reactivation,
-            backfill=self._backfill,
-            runs={"ok": runs["ok"], "failed": runs["failed"]},
-            failure=self.failure,
-        )
