@@ -211,12 +211,11 @@ class Crowd:
         fields = {**draft.fields, "emails": [{"value": email}], "phones": []}
         person = self._store.people.create(fields)
         twin = Lead(
-            person_id=person.id, serial=lead.serial, created_at=self._sandbox.now(), is_new=True, emails=[email],
+            person_id=person.id, serial=lead.serial, created_at=self._sandbox.now(), is_new=False, emails=[email],
             created_wall_at=self._sandbox.wall(), phones=[], name=lead.name, is_contactable=True,
         )  # fmt: skip
         self.leads[person.id] = twin
         self._by_contact[email] = twin
-        self.count_arrived += 1
 
         def merge() -> None:
             if person.id in self._store.people.all and lead.person_id in self._store.people.all:
