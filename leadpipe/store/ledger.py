@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, create_engine, text
 
+from leadpipe.errors import ConfigurationError
 from leadpipe.store.urls import sqlalchemy_url
 
 if TYPE_CHECKING:
@@ -36,11 +37,16 @@ def connect(database_url: str, *, pool_size: int = 5, max_overflow: int = 10) ->
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the ledger to ``revision``; safe to call by many processes at once."""
+    """Bring the ledger to ``revision``; safe to call by many processes at once.
+
+    Raises:
+        ConfigurationError: the ledger is newer than this code.
+    """
     from alembic import command
 
     engine = connect(database_url)
     try:
+        _refuse_newer(engine)
         with engine.connect() as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             for schema in ("ledger", "lake_catalog", "dagster"):
@@ -54,6 +60,21 @@ def upgrade(database_url: str, revision: str = "head") -> None:
             connection.commit()
     finally:
         engine.dispose()
+
+
+def _refuse_newer(engine: Engine) -> None:
+    from alembic.script import ScriptDirectory
+
+    stands_at = current_revision(engine)
+    known = {
+        script.revision
+        for script in ScriptDirectory.from_config(alembic_config("postgresql://unused/unused")).walk_revisions()
+    }
+    if stands_at is not None and stands_at not in known:
+        raise ConfigurationError(
+            f"the ledger stands at revision {stands_at}, which this version of leadpipe does not know (it knows "
+            f"{max(known)}); use the version that made it, or one that is newer"
+        )
 
 
 def alembic_config(database_url: str) -> Config:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from leadpipe.errors import ConfigurationError
 from leadpipe.store import bootstrap, ledger, mirror
 from leadpipe.store.lake import Lake
 from leadpipe.store.tables import MIRRORED, metadata
@@ -97,6 +98,13 @@ def test_a_ledger_that_was_never_set_up_has_no_revision(empty_database: Callable
     engine = ledger.connect(empty_database())
     assert ledger.current_revision(engine) is None
     engine.dispose()
+
+
+def test_a_ledger_newer_than_the_code_is_refused(ledger_engine: Engine, database_url: str) -> None:
+    with ledger_engine.begin() as connection:
+        connection.execute(text("update ledger.alembic_version set version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="stands at revision 9999, which this version of leadpipe does not"):
+        ledger.upgrade(database_url)
 
 
 OLD_ROWS = """
