@@ -41,15 +41,17 @@ class SpecTranslator(DagsterDbtTranslator):
 
 
 def selection(context: dg.AssetExecutionContext, specs: DbtSpecs) -> list[str]:
-    """Arguments of dbt for the assets and checks of this step; none when it is all of them."""
+    """Arguments of dbt for the assets and checks of this step; none when it is all of them.
+
+    A part names its tests one by one: by itself dbt would add tests of models outside of it, which may not be built.
+    """
     models = {spec.key: specs.node(unique_id)["name"] for unique_id, spec in specs.assets.items()}
     tests = {spec.key: specs.manifest["nodes"][unique_id]["name"] for unique_id, spec in specs.checks.items()}
-    if set(models) == context.selected_asset_keys:
+    if set(models) == context.selected_asset_keys and set(tests) == context.selected_asset_check_keys:
         return []
     names = [models[key] for key in context.selected_asset_keys]
-    alone = [key for key in context.selected_asset_check_keys if key.asset_key not in context.selected_asset_keys]
-    names += [tests[key] for key in alone]
-    return ["--select", *sorted(names)]
+    names += [tests[key] for key in context.selected_asset_check_keys]
+    return ["--select", *sorted(names), "--indirect-selection", "empty"]
 
 
 def build(context: dg.AssetExecutionContext, runtime: Runtime, specs: DbtSpecs) -> Iterator[object]:
