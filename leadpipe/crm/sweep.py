@@ -67,11 +67,10 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
     for page in crm.pages("people", query):
         remote |= {i: str(row.get("updated") or "") for row in page if (i := tables.read_id(row)) is not None}
     with engine.connect() as connection:
-        local = dict(
-            connection.execute(
-                select(people.c.person_id, people.c.crm_updated_at).where(people.c.deleted_at.is_(None))
-            ).tuples()
+        known = connection.execute(
+            select(people.c.person_id, people.c.crm_updated_at).where(people.c.deleted_at.is_(None))
         )
+        local = {row.person_id: row.crm_updated_at for row in known}
     stale = [i for i, updated in remote.items() if i not in local or _differs(updated, local[i])]
     for chunk in _chunks(stale, REREAD_BATCH):
         rows = crm.people(chunk)

@@ -13,13 +13,13 @@ from sqlalchemy import text
 
 from leadpipe.clock import set_offset
 from leadpipe.crm.sync import Sync
+from leadpipe.outreach.golive import record_go_live
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.app import create_app as create_sandbox
 from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.environment import sandbox_environment
 from leadpipe.sandbox.world import World
 from leadpipe.settings import Settings
-from leadpipe.store.bootstrap import create_tables
 from tests.gateway.serving import free_socket, served, url_of
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ def sandbox_settings(settings: Settings, world: World) -> Settings:
 
 @pytest.fixture
 def runtime(sandbox_settings: Settings, lake: Lake, ledger_engine: Engine, world: World) -> Generator[Runtime]:
-    """The running system's parts over the sandbox, at the sandbox's time, its lake made."""
-    create_tables(lake)
+    """The running system's parts over the sandbox, at the sandbox's time; tables of the lake come as rows land."""
+    del lake
     set_offset(ledger_engine, timedelta(seconds=world.sandbox.offset_seconds))
     made = Runtime(sandbox_settings)
+    with ledger_engine.begin() as connection:
+        record_go_live(connection, world.sandbox.now() - timedelta(hours=1))
     yield made
     made.close()
 
