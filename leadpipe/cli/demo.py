@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 MARK = "demo.json"
 # Settings of the user that a demo respects; every other one, and any key, is left outside.
-KEPT = ("LEADPIPE_ZILLOW_FOLDER", "LEADPIPE_MARTS_EVERY_MINUTES", "LEADPIPE_LINGER_SECONDS")
+KEPT = (
+    "LEADPIPE_ZILLOW_FOLDER",
+    "LEADPIPE_MARTS_EVERY_MINUTES",
+    "LEADPIPE_LINGER_SECONDS",
+    "LEADPIPE_SPEND_CSV",
+)
 FOREIGN = ("AWS_", "TWILIO_", "OPENAI_", "DAGSTER_", "DBT_")
 SHORTEST_SECONDS = 80
 VIEW_SECONDS = 2.0
@@ -144,6 +149,7 @@ def enter_demo_world(home: Path, config: SandboxConfig, ports: object) -> None:
     for name in [name for name in os.environ if name.startswith(("LEADPIPE_", *FOREIGN))]:
         del os.environ[name]
     os.environ |= sandbox_environment(config) | kept
+    os.environ.setdefault("LEADPIPE_SPEND_CSV", str(_invented_spend(home, config)))
     os.environ |= {
         "LEADPIPE_HOME": str(home),
         "LEADPIPE_GATEWAY_PORT": str(ports.gateway),
@@ -155,6 +161,21 @@ def enter_demo_world(home: Path, config: SandboxConfig, ports: object) -> None:
         "LEADPIPE_CAP_PER_NUMBER_PER_DAY": "20000",
         "LEADPIPE_CAP_PER_PLAN_PER_DAY": "20000",
     }
+
+
+def _invented_spend(home: Path, config: SandboxConfig) -> Path:
+    """Two years of spending by source, so that ``marts.source_roi`` has something to divide by."""
+    from leadpipe.sandbox.places import SOURCES
+
+    path = home / "spend.csv"
+    last = config.starts_at.year * 12 + config.starts_at.month - 1
+    lines = [
+        f"{month // 12}-{month % 12 + 1:02d},{source},{400 + 150 * number}.00"
+        for month in range(last - 23, last + 1)
+        for number, source in enumerate(SOURCES)
+    ]
+    path.write_text("\n".join(["month,source,spend_usd", *lines]) + "\n")
+    return path
 
 
 def _play(script: Script, supervisor: Supervisor, stop: threading.Event) -> None:

@@ -34,7 +34,7 @@ JUMP = timedelta(hours=23, minutes=59)
 COHORTS = 12
 QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
-DATA_JOBS = ("refresh_market", "train_model", "score_leads")
+DATA_JOBS = ("read_spend", "refresh_market", "train_model", "score_leads")
 LISTINGS_JOB = "refresh_listings"
 
 

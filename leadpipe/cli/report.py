@@ -162,6 +162,10 @@ def believe(connection: Connection, *, now: datetime) -> Believed:
               where read_at is null and received_at < :before
             union all
             select 'unhandled_notice', count(*) from ledger.inbox where state = 'new' and received_at < :before
+            union all
+            select 'unanswered_inquiry', count(*) from ledger.inquiries, ledger.controls c
+              where c.key = 'go_live' and occurred_at >= (c.value ->> 'at')::timestamptz
+              and answered_at is null and first_seen_at < :before
             """
         ),
         {"before": before},

@@ -108,7 +108,7 @@ def gateway_service(environment: dict[str, str], *, home: Path, port: int) -> Se
         command=(sys.executable, "-m", "leadpipe.cli.main", "gateway", "--no-env-file"),
         environment=environment,
         cwd=home,
-        is_ready=listens(port),
+        is_ready=answers(f"http://{HOST}:{port}/healthz"),
     )
 
 

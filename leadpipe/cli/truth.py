@@ -100,10 +100,7 @@ def lost(leads: Sequence[Row], events: Iterable[str], believed: Believed) -> dic
     for lead in leads:
         for reply in lead["replies"]:
             if reply["is_taken"]:
-                family = "phone" if reply["channel"] in PHONE_CHANNELS else "email"
-                contacts = lead["phones"] if family == "phone" else lead["emails"]
-                if contacts:
-                    said[contact_key(contacts[0]), family] += 1
+                said[contact_key(reply["from"]), "phone" if reply["channel"] in PHONE_CHANNELS else "email"] += 1
     found["reply"] += sum(max(0, count - believed.replies.get(key, 0)) for key, count in said.items())
     found["webhook"] += sum(1 for event in events if event not in believed.handled_events)
     return {what: count for what, count in found.items() if count}

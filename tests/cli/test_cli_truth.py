@@ -178,7 +178,7 @@ def test_one_message_that_breaks_two_opt_outs_is_one_message() -> None:
 
 
 def test_nothing_is_lost_when_every_lead_reply_and_webhook_has_its_effect() -> None:
-    replied = lead(replies=[{"channel": "sms", "is_taken": True}])
+    replied = lead(replies=[{"channel": "sms", "from": "+13125550001", "is_taken": True}])
     ours = believed(replies={("+13125550001", "phone"): 1}, handled_events=frozenset({"e1"}))
     assert truth.lost([replied], ["e1"], ours) == {}
 
@@ -192,12 +192,17 @@ def test_an_aged_lead_without_a_message_is_not_lost() -> None:
 
 
 def test_a_reply_that_was_taken_and_is_not_stored_is_lost() -> None:
-    twice = lead(replies=[{"channel": "sms", "is_taken": True}, {"channel": "whatsapp", "is_taken": True}])
+    twice = lead(
+        replies=[
+            {"channel": "sms", "from": "+13125550001", "is_taken": True},
+            {"channel": "whatsapp", "from": "+13125550001", "is_taken": True},
+        ]
+    )
     assert truth.lost([twice], [], believed(replies={("+13125550001", "phone"): 1})) == {"reply": 1}
 
 
 def test_a_reply_that_the_gateway_did_not_take_is_the_providers_to_repeat() -> None:
-    refused = lead(replies=[{"channel": "email", "is_taken": False}])
+    refused = lead(replies=[{"channel": "email", "from": "p1@example.com", "is_taken": False}])
     assert truth.lost([refused], [], believed()) == {}
 
 
