@@ -15,6 +15,7 @@ from resources.runtime import LeadpipeResource
 from sensors import (
     crm,
     failures,
+    first_day,
     first_touch,
     housekeeping,
     lake,
@@ -30,7 +31,7 @@ ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend)
 # Tables that a step writes beside its own, or that ops report.
 SPECS = (*raw_fub.raw_fub, outreach.messages, market.releases, market.listing_checks)
 WATCHERS = (
-    crm, failures, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
+    crm, failures, first_day, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
     scoring_sensors,
 )  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 import pytest
 
@@ -83,13 +81,3 @@ def test_tables_that_could_send_a_wrong_message_have_blocking_checks() -> None:
 def test_what_others_rely_on_has_a_freshness_policy(group: str) -> None:
     stale = [spec.key for spec in SPECS.values() if spec.group_name == group and spec.freshness_policy is None]
     assert [key for key in stale if key != dg.AssetKey(["outreach", "messages"])] == []
-
-
-def summary(spec: dg.AssetSpec) -> dict[str, Any]:
-    return {
-        "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
-        "group": spec.group_name,
-        "kinds": sorted(spec.kinds),
-        "owners": list(spec.owners),
-        "partitioned": spec.partitions_def is not None,
-    }
