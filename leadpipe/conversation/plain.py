@@ -17,7 +17,7 @@ _SPELLINGS = {
     "u": "you", "thx": "thanks", "tks": "thanks", "ty": "thanks", "tnx": "thanks", "ppl": "people",
     "dnt": "dont", "donot": "dont", "cannot": "cant", "q": "que", "xq": "por que",
     "pq": "por que", "stpo": "stop", "sotp": "stop", "stp": "stop", "tsop": "stop", "st0p": "stop",
-    "stopp": "stop", "stoped": "stopped", "stoping": "stopping", "unsuscribe": "unsubscribe",
+    "stopp": "stop", "stahp": "stop", "stawp": "stop", "stoped": "stopped", "stoping": "stopping", "unsuscribe": "unsubscribe",
     "unsubcribe": "unsubscribe", "unsubscibe": "unsubscribe", "unsubscrib": "unsubscribe", "unsubsribe": "unsubscribe",
     "unsub": "unsubscribe", "nt": "not", "wrongnumber": "wrong number", "harasment": "harassment", "harrassment": "harassment",
     "harrasment": "harassment", "usubscribe": "unsubscribe", "unsubscribed": "unsubscribe", "recieve": "receive",

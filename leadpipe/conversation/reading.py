@@ -119,6 +119,9 @@ def _second_look(turn: Turn, reading: Reading) -> Reading:
     local = _local(turn)
     if local.suppress and local.confidence >= SUPPRESS_FROM_DESPITE:
         return replace(local, reader=f"{reading.reader}+{local.reader}")
+    if local.suppress:
+        # The readers disagree and neither is sure enough: a person looks.
+        return replace(reading, refusal_probability=local.refusal_probability)
     return reading
 
 

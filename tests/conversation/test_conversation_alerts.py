@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,10 +129,30 @@ def test_two_passes_at_once_do_not_both_deliver(
     assert deliver_alerts(runtime(alert_urls=(URL,)), notify=Phone()) == Alerted(count_delivered=1)
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 def test_apprise_delivers_over_http_and_says_when_it_could_not() -> None:
-    assert not by_apprise("json://127.0.0.1:9/", "title", "body")
+    got: list[dict[str, str]] = []
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200 if len(got) == 1 else 500)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        url = f"json://127.0.0.1:{server.server_port}/"
+        assert by_apprise(url, "Lead 7 asks a question", "Hand-off 3")
+        assert not by_apprise(url, "again", "again")
+        server.shutdown()
+    assert (got[0]["title"], got[0]["message"]) == ("Lead 7 asks a question", "Hand-off 3")
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 def test_a_url_that_apprise_does_not_know_is_told_without_repeating_it() -> None:
     with pytest.raises(ConfigurationError, match="LEADPIPE_ALERT_URLS") as caught:
         by_apprise("nonsense-with-secret", "title", "body")

@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadpipe.conversation.classify import SUPPRESSING, Reading, classify_many
+from leadpipe.conversation.classify import SUPPRESSING, classify_many
 from leadpipe.conversation.local_model import INTENTS, sentences
 from leadpipe.conversation.optout import read_words
-
-Judged = list[tuple[str, str, str, Reading]]
+from tests.conversation.scoring import Judged, judge, score
 
 
 @pytest.fixture(scope="module")
 def judged() -> Judged:
-    """Every test sentence as (text, intent, sentiment, reading)."""
-    data = yaml.safe_load((Path(__file__).parent / "sentences_test.yaml").read_text(encoding="utf-8"))
-    rows = [(t, intent, tone) for intent, by_tone in data.items() for tone, texts in by_tone.items() for t in texts]
-    readings = classify_many([text for text, _, _ in rows])
-    return [(*row, reading) for row, reading in zip(rows, readings, strict=True)]
+    """Every sentence of the test set with its reading."""
+    return judge("test")
 
 
 def share(hits: list[bool]) -> float:
     return sum(hits) / len(hits)
 
 
-def test_the_test_sentences_are_several_hundred_and_none_of_them_was_trained_on(judged: Judged) -> None:
-    assert len(judged) >= 300
-    assert Counter(intent for _, intent, _, _ in judged).keys() == set(INTENTS)
+@pytest.mark.parametrize("name", ["test", "fresh"])
+def test_the_sentences_that_measure_were_not_trained_on(name: str) -> None:
     trained = {text.strip().lower() for text, _ in sentences()}
     # One-word messages (STOP, Unsubscribe) are the same wherever they are written down.
-    shared = {t for t, _, _, _ in judged if t.strip().lower() in trained and len(t.split()) > 2}
+    shared = {t for t, _, _, _ in judge(name) if t.strip().lower() in trained and len(t.split()) > 2}
     assert not shared
 
 
+def test_the_test_set_has_several_hundred_sentences_of_every_intent(judged: Judged) -> None:
+    assert len(judged) >= 300
+    assert Counter(intent for _, intent, _, _ in judged).keys() == set(INTENTS)
+
+
 def test_refusals_are_found_and_little_else_is_taken_for_one(judged: Judged) -> None:
-    missed = [text for text, intent, _, reading in judged if intent in SUPPRESSING and not reading.suppress]
-    recall = share([reading.suppress for _, intent, _, reading in judged if intent in SUPPRESSING])
-    false_hits = share([reading.suppress for _, intent, _, reading in judged if intent not in SUPPRESSING])
-    assert recall >= 0.99, missed
-    assert false_hits < 0.02
+    found = score(judged)
+    assert found.recall >= 0.99, [t for t, i, _, r in judged if i in SUPPRESSING and not r.suppress]
+    assert found.false_hits < 0.02
+    assert found.stopped_or_seen == 1.0
 
 
 def test_intents_and_tone_are_read_as_measured(judged: Judged) -> None:
-    assert share([intent == reading.intent for _, intent, _, reading in judged]) >= 0.95
+    assert score(judged).intent >= 0.96
     assert share([tone == reading.sentiment for _, _, tone, reading in judged]) >= 0.90
+
+
+def test_words_that_nobody_had_seen_are_read_nearly_as_well() -> None:
+    """The floor is what was measured once; a refusal that is not carried out must at least reach a person."""
+    found = score(judge("fresh"))
+    assert found.recall >= 0.98
+    assert found.stopped_or_seen == 1.0
+    assert found.false_hits < 0.02
+    assert found.intent >= 0.91
+    assert found.harmless_to_a_person < 0.15
+
+
+def test_what_was_once_read_wrongly_stays_right() -> None:
+    found = score(judge("dev"))
+    assert found.recall >= 0.99
+    assert found.stopped_or_seen == 1.0
+    assert found.false_hits < 0.01
 
 
 @pytest.mark.parametrize(
@@ -80,12 +94,15 @@ def test_a_stop_that_is_none_suppresses_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "STOP", "stop.", " Stop!! ", "S T O P", "s.t.o.p", "stpo", "STOPP", "stop please", "please STOP", "🛑", "STOP 🙏",
-        "Unsubscribe", "UNSUBSCRIBE ME", "unsubcribe", "remove me", "take me off your list", "don't text me", "dont txt me",
+        "STOP", "stop.", " Stop!! ", "S T O P", "s.t.o.p", "stpo", "STOPP", "stop please",
+        "please STOP", "🛑", "STOP 🙏", "Unsubscribe",
+        "UNSUBSCRIBE ME", "unsubcribe", "remove me", "take me off your list", "don't text me",
+        "dont txt me",
         "lose my number", "leave me alone", "no more texts", "stop all", "STOPALL", "opt-out", "OptOut", "END", "Quit",
         "cancel", "ALTO", "Parar", "basta ya", "no me escriban más", "ya no me manden mensajes", "quítenme de la lista",
         "déjenme en paz", "dejen de llamarme", "no quiero más mensajes", "cancelar suscripción", "dar de baja",
-        "wrong number", "you have the wrong person", "número equivocado", "I'm reporting you to the FCC", "my lawyer will call you",
+        "wrong number", "you have the wrong person", "número equivocado", "I'm reporting you to the FCC",
+        "my lawyer will call you",
         "los voy a demandar", "I revoke my consent", "not interested, stop contacting me", "fuck off",
     ],
 )  # fmt: skip

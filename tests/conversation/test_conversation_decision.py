@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leadpipe.conversation import handoff, topics
@@ -132,3 +134,14 @@ def test_new_interest_ends_the_pause_that_the_leads_own_words_brought(paused_by:
     assert decision.lifts_pause
     assert decision.answer == "interested"
     assert not decide(read_as("other"), "ok", paused_by=paused_by).lifts_pause
+
+
+@pytest.mark.parametrize(("probability", "is_doubt"), [(0.0, False), (0.19, False), (0.2, True), (0.44, True)])
+def test_what_may_be_a_refusal_is_answered_by_nobody_until_a_person_has_read_it(
+    probability: float, is_doubt: bool
+) -> None:
+    decision = decide(replace(read_as("question"), refusal_probability=probability), "solicitor will deal with you")
+    assert (decision.reason == "maybe_refusal") == is_doubt
+    if is_doubt:
+        assert (decision.answer, decision.pause, decision.handoff) == ("", "maybe_refusal", "maybe_refusal")
+        assert not decision.is_refusal

@@ -77,10 +77,12 @@ def test_every_intent_has_its_effect_in_the_ledger(
     by_person: dict[int, dict[str, Any]] = {
         row["person_id"]: row
         for row in rows(
-            "select p.person_id, m.intent, p.automation_paused_reason as paused, c.state, c.awaits, h.reason as handoff, "
-            "(select end_reason from ledger.enrolments e where e.person_id = p.person_id and plan = 'reactivation') as "
+            "select p.person_id, m.intent, p.automation_paused_reason as paused, c.state, c.awaits, "
+            "h.reason as handoff, (select end_reason from ledger.enrolments e "
+            "where e.person_id = p.person_id and plan = 'reactivation') as "
             "ended, exists (select 1 from ledger.enrolments e where e.person_id = p.person_id and plan = 'nurture') as "
-            "nurtured, array(select kind from ledger.writebacks w where w.person_id = p.person_id order by kind) as wrote, "
+            "nurtured, "
+            "array(select kind from ledger.writebacks w where w.person_id = p.person_id order by kind) as wrote, "
             "(select count(*) from ledger.messages a where a.person_id = p.person_id and a.plan = 'conversation') as n "
             "from ledger.people p join ledger.inbound_messages m using (person_id) join ledger.conversations c using "
             "(person_id) left join ledger.handoffs h on h.person_id = p.person_id and h.closed_at is null"
@@ -362,7 +364,8 @@ def test_while_an_agent_has_the_lead_nothing_is_answered_and_the_agent_is_told(
     with ledger_engine.begin() as connection:
         connection.execute(
             text(
-                "update ledger.people set automation_paused_at = crm_created_at, automation_paused_reason = 'human_acted'"
+                "update ledger.people set automation_paused_at = crm_created_at, "
+                "automation_paused_reason = 'human_acted'"
             )
         )
     say("does it have a garage?")
@@ -465,7 +468,7 @@ def test_words_of_a_model_go_at_once_only_when_the_plan_says_so(
     usage = Usage(purpose="draft", model="m", input_tokens=1, cached_tokens=0, output_tokens=1, cost_usd=0.1)
     drafted = Drafted(words="Bo Lee has your question about the garage.", model="m", usage=usage)
     monkeypatch.setattr(drafting.openai_writer, "write", lambda *_, **__: drafted)
-    monkeypatch.setattr(OpenAiClient, "from_settings", staticmethod(lambda settings: OpenAiClient(settings)))
+    monkeypatch.setattr(OpenAiClient, "from_settings", staticmethod(OpenAiClient))
     monkeypatch.setattr(
         reading,
         "_by_openai",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ def crm(sandbox: Served) -> Generator[FubClient]:
         api_key=config.fub_api_key,
         system=config.fub_system,
         system_key=config.fub_system_key,
-        limiter=RateLimiter(sleep=lambda seconds: None),
+        limiter=RateLimiter(sleep=lambda seconds: None, monotonic=itertools.count(0.0, 3_600.0).__next__),
         sleep=lambda seconds: None,
     )
     yield client
@@ -209,9 +210,10 @@ def test_a_write_that_never_gets_through_is_given_up_with_its_reason(
     put: Callable[..., int], rows: Rows, ledger_engine: Engine, clock: FixedClock
 ) -> None:
     put(note(1))
+    hours = itertools.count(0.0, 3_600.0)
     down = FubClient(
         base_url="http://crm.example", api_key="k", system="s", system_key="k",
-        limiter=RateLimiter(sleep=lambda seconds: None), sleep=lambda seconds: None,
+        limiter=RateLimiter(sleep=lambda seconds: None, monotonic=lambda: next(hours)), sleep=lambda seconds: None,
         transport=httpx.MockTransport(lambda request: httpx.Response(503)),
     )  # fmt: skip
     with down:
