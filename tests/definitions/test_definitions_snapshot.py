@@ -48,8 +48,9 @@ def picture(settings: Settings) -> dict[str, Any]:
         if not job.name.startswith("__")
     }
     sensors = {
-        sensor.name: f"{sensor.job_name if sensor.targets else 'no run'} every {sensor.minimum_interval_seconds} s"
-        for sensor in repository.sensor_defs
+        each.name: f"{', '.join(target.job_name for target in each.targets) or 'no run'} "
+        f"every {each.minimum_interval_seconds} s"
+        for each in repository.sensor_defs
     }
     schedules = {
         schedule.name: f"{schedule.job_name} {schedule.cron_schedule}" for schedule in repository.schedule_defs
