@@ -1,0 +1,155 @@
+"""``leadpipe policy check``: cases in, verdicts out, one a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from leadpipe.cli import main
+from tests.policy.conftest import PROOF
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+EXAMPLE: dict[str, Any] = {
+    "id": "a1",
+    "now": "2026-11-24T02:30:00Z",
+    "channel": "sms",
+    "purpose": "marketing",
+    "contact": {
+        "phone": "+13125550100",
+        "email": None,
+        "address": {"zip": "60614", "city": "Chicago", "state": "IL", "country": "US"},
+    },
+    "consents": [
+        {
+            "level": "pewc",
+            "channel": "sms",
+            "at": "2026-01-02T10:00:00Z",
+            "source": "web_form",
+            "scope": "marketing",
+            "seller": "ours",
+            "evidence": PROOF | {"message_id": None},
+            "expires_at": None,
+        }
+    ],
+    "suppressions": [],
+    "dnc": {"listed": False, "checked_at": "2026-11-20"},
+    "reassigned": {"checked_at": None, "result": None},
+    "history": [],
+    "relationship": {"inquiry_at": None, "transaction_at": None},
+}
+BARE = {
+    "id": "b",
+    "now": "2026-11-24T16:00:00Z",
+    "channel": "email",
+    "purpose": "marketing",
+    "contact": {"email": "a@example.com"},
+}
+
+
+def check(*lines: Any, words: tuple[str, ...] = ()) -> Result:
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    return CliRunner().invoke(main.app, ["policy", "check", "--jsonl", "-", *words], input=text)
+
+
+def answers(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_case_with_every_field_is_answered_with_every_field() -> None:
+    result = check(EXAMPLE)
+    assert result.exit_code == 0
+    [answer] = answers(result)
+    assert list(answer) == ["id", "decision", "until", "code", "rule", "all", "evidence"]
+    assert (answer["id"], answer["decision"], answer["until"], answer["code"], answer["rule"]) == (
+        "a1", "ALLOW", None, None, None,
+    )  # fmt: skip
+    assert {each["decision"] for each in answer["all"]} == {"SKIPPED"}
+    evidence = answer["evidence"]
+    assert evidence["candidates"] == [
+        {"zone": "America/Chicago", "state": "IL", "local_time": "2026-11-23T20:30-06:00"}
+    ]
+    assert (evidence["consent_level"], evidence["place"]) == (3, ["zip 60614", "area code 312"])
+    assert "+1312" not in result.stdout
+
+
+def test_a_held_case_says_until_when_and_by_which_rule() -> None:
+    [answer] = answers(check(EXAMPLE | {"now": "2026-11-24T03:30:00Z"}))
+    assert (answer["decision"], answer["until"], answer["code"], answer["rule"]) == (
+        "HOLD", "2026-11-24T14:00:00Z", "quiet_hours", "C12",
+    )  # fmt: skip
+
+
+def test_only_the_required_fields_are_required_and_what_is_missing_is_unknown() -> None:
+    text = BARE | {"channel": "sms", "contact": {"phone": "+13125550100"}}
+    bare, unknown = answers(check(BARE, text))
+    assert bare["decision"] == "ALLOW"
+    assert (unknown["decision"], {each["code"] for each in unknown["all"]} >= {"dnc_unknown"}) == ("BLOCK", True)
+
+
+BROKEN: list[tuple[str, Any, str]] = [
+    ("no JSON", "{nonsense", "is no case"),
+    ("no object", "[1]", "is no case"),
+    *((f"no {name}", {k: v for k, v in BARE.items() if k != name}, f"field {name} is missing") for name in BARE),
+    ("a strange channel", BARE | {"channel": "fax"}, "'fax' is none of email, sms, whatsapp"),
+    ("a strange purpose", BARE | {"purpose": "fun"}, "'fun' is none of"),
+    ("no time", BARE | {"now": "tomorrow"}, "field now: 'tomorrow' is no ISO time"),
+    ("a time without zone", BARE | {"now": "2026-11-24T16:00:00"}, "has no time zone"),
+    ("a strange level", BARE | {"consents": [{"level": "gold", "at": "2026-11-24T16:00:00Z"}]}, "'gold' is none of"),
+    ("a date that is none", BARE | {"dnc": {"listed": True, "checked_at": "soon"}}, "'soon' is no date"),
+    ("a suppression without time", BARE | {"suppressions": [{"channel": "sms"}]}, "field at"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), [pytest.param(*row[1:], id=row[0]) for row in BROKEN])
+def test_a_line_that_is_no_case_says_what_is_wrong_and_the_others_are_judged(line: Any, says: str) -> None:
+    result = check(BARE | {"id": "first"}, line, BARE | {"id": "last"})
+    assert result.exit_code == 1
+    first, broken, last = answers(result)
+    assert (first["id"], last["id"]) == ("first", "last")
+    assert broken["line"] == 2 and says in broken["error"], broken
+    assert "1 line could not be judged" in result.stderr
+
+
+def test_blank_lines_are_passed_over() -> None:
+    assert len(answers(check("", BARE, "  ", BARE))) == 2
+
+
+@pytest.mark.parametrize("name", ["team.env", "team.yaml"])
+def test_a_settings_file_changes_what_it_names(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith("env"):
+        path.write_text("LEADPIPE_SMS_DISABLED_STATES=TX, IL\nLEADPIPE_CAP_PER_RUN=7\n", encoding="utf-8")
+    else:
+        path.write_text("sms_disabled_states: [TX, IL]\n", encoding="utf-8")
+    assert answers(check(EXAMPLE))[0]["decision"] == "ALLOW"
+    [answer] = answers(check(EXAMPLE, words=("--settings", str(path))))
+    assert (answer["decision"], answer["code"]) == ("BLOCK", "state_sms_disabled")
+
+
+def test_an_unregistered_team_may_text_nobody(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("LEADPIPE_A2P_CAMPAIGN_ID=\n", encoding="utf-8")
+    [answer] = answers(check(EXAMPLE, words=("--settings", str(path))))
+    assert (answer["code"], answer["rule"]) == ("a2p_unregistered", "C26")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--jsonl", "/nowhere/cases.jsonl"), ("--jsonl", "-", "--settings", "/nowhere/.env")],
+    ids=["cases", "settings"],
+)
+def test_a_file_that_is_not_there_is_named(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main.app, ["policy", "check", *words], input="")
+    assert (result.exit_code, "/nowhere/" in result.stderr) == (2, True)
+
+
+def test_a_batch_and_single_cases_are_judged_alike() -> None:
+    cases = [EXAMPLE | {"id": str(hour), "now": f"2026-11-24T{hour:02}:10:00Z"} for hour in range(24)]
+    together = answers(check(*cases))
+    assert together == [answers(check(case))[0] for case in cases]

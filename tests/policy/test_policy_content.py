@@ -1,0 +1,203 @@
+"""What words may not say and must say, with the examples of compliance.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from leadpipe.outreach.templates import folder
+from leadpipe.policy import content
+from leadpipe.policy.pack import DEMO_POLICY
+from leadpipe.policy.verdict import Verdict
+from tests.policy.conftest import Decide, case_of, pewc, received, sent
+
+STOP = "Reply STOP to opt out."
+FIRST = f"Demo Realty here about your inquiry. {STOP}"
+FOOTER = "Demo Realty, 100 Main Street, Suite 5, Houston, TX 77002\nUnsubscribe: %%unsubscribe_url%%"
+
+
+def codes(verdict: Verdict) -> list[str]:
+    return [finding.code for finding in verdict.findings]
+
+
+@pytest.fixture
+def text(decide: Decide) -> Any:
+    """A function that judges words as a first text of ours with written consent."""
+    return lambda words, **more: decide(**({"consents": [pewc()], "body": f"{words} {FIRST}"} | more))
+
+
+BLOCKED = {
+    "C36": [
+        "This one is perfect for young families",
+        "Great for empty nesters",
+        "No kids please",
+        "Adults only building",
+        "In a Christian community",
+        "Near the temple, ideal for Hindu buyers",
+        "An exclusive white neighborhood",
+        "An integrated area",
+        "English speakers preferred",
+        "No Section 8",
+        "For able-bodied people",
+        "A bachelor pad for men",
+        "A safe area with people like you",
+        "You'd fit in better in Eastside",
+        "Most Asian buyers choose Irvine",
+        "It is a very safe neighborhood",
+        "There are good schools nearby",
+        "A family-friendly neighborhood",
+        "ADULTS\nONLY",
+        "A Korean neighborhood",
+        "Mostly older residents live there",
+        "Professionals only",
+        "No single mothers",
+        "A gay-friendly community",
+        "Not suitable for children",
+        "Ideal para familias jóvenes",
+        "Es una zona muy segura",
+        "Solo adultos",
+        "En una comunidad cristiana",
+    ],
+    "C39": ["Refer a friend and get a 500 dollar gift card", "We pay you cash back", "A guaranteed sale"],
+    "C27": ["See it at https://bit.ly/abc", "Near the casino", "Cannabis welcome", "Cigars on us", "Make money fast"],
+    "C42": ["No worries, I'm a real person", "I am not a bot", "This is not an automated machine, I'm not a robot"],
+}
+ALLOWED = [
+    "3 bedrooms, fenced yard, 0.4 miles to the light-rail stop",
+    "It has a walk-in closet and a family room",
+    "On a quiet street",
+    "Wheelchair ramp at the entry",
+    "With a mother-in-law suite",
+    "We follow the fair housing laws",
+    "Homes for sale in White Plains and on Church Street",
+    "A free home-value report",
+    "Can you stop by at 5?",
+    "The automated assistant of Demo Realty writes this",
+    "Safe travels!",
+    "Near the Indian Hills trail, three blocks from the Polish Museum",
+    "La casa tiene tres dormitorios y una sala familiar",
+    "I can't advise on the make-up of a neighbourhood, but the district's site lists its schools",
+]
+
+
+@pytest.mark.parametrize(("rule", "words"), [(rule, words) for rule, each in BLOCKED.items() for words in each])
+def test_words_that_break_a_rule_are_blocked_by_it(text: Any, rule: str, words: str) -> None:
+    verdict = text(words)
+    assert (verdict.decision, verdict.rule) == ("BLOCK", rule), codes(verdict)
+
+
+@pytest.mark.parametrize("words", ALLOWED)
+def test_words_that_break_none_go(text: Any, words: str) -> None:
+    assert text(words).decision == "ALLOW", codes(text(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Wine tasting open house on Saturday", "shaft_alcohol"),
+        ("Use our lender and we pay your appraisal", "respa_affiliated"),
+    ],
+)
+def test_words_in_doubt_wait_for_a_person(text: Any, words: str, code: str) -> None:
+    verdict = text(words)
+    assert (verdict.decision, verdict.code) == ("REVIEW", code)
+
+
+def test_the_subject_is_read_as_well_as_the_words(decide: Decide) -> None:
+    verdict = decide(channel="email", subject="Perfect for families", body=f"Hi.\n\n{FOOTER}")
+    assert (verdict.code, verdict.rule) == ("fair_housing", "C36")
+
+
+def test_an_approved_offers_words_may_name_money_and_nothing_else_may(text: Any) -> None:
+    offer = "You get cash back of 500 dollars."
+    settings = replace(DEMO_POLICY, approved_offers=(offer,))
+    assert text(offer).code == "offer_not_approved"
+    assert text(offer, settings=settings).decision == "ALLOW"
+    assert text(offer + " And gift cards.", settings=settings).code == "offer_not_approved"
+
+
+EMAILS: list[tuple[str, str, str, str]] = [
+    ("C21 a reply that is none", "Re: your offer", f"Hi.\n\n{FOOTER}", "deceptive_subject"),
+    ("C21 a forward that is none", "FWD: hello", f"Hi.\n\n{FOOTER}", "deceptive_subject"),
+    ("C21 no postal address", "Hello", "Hi. Demo Realty. Unsubscribe: %%unsubscribe_url%%", "missing_postal_address"),
+    ("C21 no way out", "Hello", f"Hi.\n\n{FOOTER.splitlines()[0]}", "missing_unsubscribe"),
+    ("C40 no brokerage", "Hello", f"Hi.\n\n{FOOTER.replace('Demo Realty, ', '')}", "missing_brokerage"),
+]
+
+
+@pytest.mark.parametrize(("subject", "body", "code"), [pytest.param(*row[1:], id=row[0]) for row in EMAILS])
+def test_an_email_that_lacks_its_duties_is_blocked(decide: Decide, subject: str, body: str, code: str) -> None:
+    verdict = decide(channel="email", subject=subject, body=body)
+    assert (verdict.decision, verdict.code) == ("BLOCK", code)
+
+
+def test_an_email_with_its_duties_goes_and_a_real_reply_may_say_so(decide: Decide) -> None:
+    body = f"Hi.\n\n{FOOTER}"
+    assert decide(channel="email", subject="Still looking?", body=body).decision == "ALLOW"
+    assert decide(channel="email", subject="Re: a question", body=body, purpose="conversation").decision == "ALLOW"
+
+
+TEXTS: list[tuple[str, dict[str, Any], str]] = [
+    ("C40 a first text names the brokerage", {"body": f"Hi, it's Ana about 12 Oak St. {STOP}"}, "missing_brokerage"),
+    ("C28 and the way out", {"body": "Hi, Ana of Demo Realty about 12 Oak St."}, "first_sms_missing_identity"),
+    (
+        "C28 'stop by' is no way out",
+        {"body": "Demo Realty here. Can you stop by at 5? Reply soon."},
+        "first_sms_missing_identity",
+    ),
+    ("C28 both and it goes", {"body": FIRST}, ""),
+    *(
+        (f"C28 {hint} is a way out", {"body": f"Demo Realty here. {hint}"}, "")
+        for hint in ("Text STOP to end.", "STOP to opt out", "Reply with STOP", "STOP=end", "Responda STOP para salir")
+    ),
+    (
+        "C28 a later text need not repeat it",
+        {"body": "Any news?", "purpose": "transactional", "history": [sent("2026-11-20T16:00:00Z")]},
+        "",
+    ),
+    (
+        "C28 unless a month has passed",
+        {"body": "Any news?", "purpose": "transactional", "history": [sent("2026-10-20T16:00:00Z")]},
+        "stop_hint_due",
+    ),
+    (
+        "C28 what an agent wrote by hand introduces nobody",
+        {"body": "Any news?", "history": [sent("2026-11-20T16:00:00Z", purpose="manual")]},
+        "missing_brokerage",
+    ),
+    (
+        "C40 on WhatsApp too",
+        {
+            "channel": "whatsapp",
+            "purpose": "conversation",
+            "body": "Hi, it's Ana",
+            "history": [received("2026-11-24T15:50:00Z", "whatsapp")],
+        },
+        "missing_brokerage",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "code"), [pytest.param(*row[1:], id=row[0]) for row in TEXTS])
+def test_a_text_says_who_writes_and_how_to_end_it(decide: Decide, fields: dict[str, Any], code: str) -> None:
+    verdict = decide(**({"consents": [pewc()]} | fields))
+    assert (verdict.decision, verdict.code) == (("BLOCK", code) if code else ("ALLOW", "")), codes(verdict)
+
+
+def test_without_words_the_content_rules_are_listed_as_skipped(decide: Decide) -> None:
+    verdict = decide(consents=[pewc()])
+    assert verdict.decision == "ALLOW"
+    assert {(f.rule, f.decision) for f in verdict.findings} == {(rule, "SKIPPED") for rule in content.RULES}
+
+
+@pytest.mark.parametrize("path", sorted(folder().glob("[a-z]*.txt")), ids=lambda path: path.name)
+def test_the_built_in_templates_break_no_rule(path: Any) -> None:
+    from datetime import date
+
+    from leadpipe.policy.pack import load_pack
+
+    words = path.read_text(encoding="utf-8")
+    case = case_of(channel="email", body=f"{words}\n\n{FOOTER}", purpose="marketing")
+    assert content.lint(case, load_pack(date(2026, 11, 24)), DEMO_POLICY) == []

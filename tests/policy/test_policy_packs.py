@@ -1,0 +1,87 @@
+"""Packs: dated parts take effect and end by themselves; a pack that lacks a part judges nothing."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.policy import pack as module
+from leadpipe.policy.pack import load_pack
+
+BUILT_IN = Path(module.__file__).parent / "packs"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the built-in packs, for a test to change."""
+    return Path(shutil.copytree(BUILT_IN, tmp_path / "packs"))
+
+
+def edit(folder: Path, change: Any) -> None:
+    path = sorted(folder.glob("*.yaml"))[-1]
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change({part["name"]: part for part in data["parts"]}, data)
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+
+
+def test_every_part_says_since_when_from_whom_and_how_sure() -> None:
+    for path in BUILT_IN.glob("*.yaml"):
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert data["version"] == path.stem
+        for part in data["parts"]:
+            assert isinstance(part["effective_from"], date), part["name"]
+            assert part["source"] and part["confidence"] in {"A", "B", "C"}, part["name"]
+
+
+def test_a_part_takes_effect_and_ends_on_its_day_and_changes_the_version(folder: Path) -> None:
+    def end_the_pause(parts: dict[str, Any], _: Any) -> None:
+        parts["whatsapp"]["effective_to"] = date(2027, 1, 31)
+
+    edit(folder, end_the_pause)
+    before, after = load_pack(date(2027, 1, 30), folder), load_pack(date(2027, 1, 31), folder)
+    assert (before.is_us_whatsapp_marketing_paused, after.is_us_whatsapp_marketing_paused) == (True, False)
+    assert before.version != after.version
+    assert before.version == load_pack(date(2026, 12, 1), folder).version
+
+
+def test_a_later_part_of_the_same_name_replaces_the_earlier_from_its_day(folder: Path) -> None:
+    def shorten(parts: dict[str, Any], data: Any) -> None:
+        later = dict(parts["consent"], effective_from=date(2027, 7, 1), inquiry_days=30)
+        data["parts"].append(later)
+
+    edit(folder, shorten)
+    assert load_pack(date(2027, 6, 30), folder).inquiry_days == 90
+    assert load_pack(date(2027, 7, 1), folder).inquiry_days == 30
+
+
+def test_the_newest_file_not_after_the_day_is_in_force(folder: Path) -> None:
+    newest = sorted(folder.glob("*.yaml"))[-1]
+    data = yaml.safe_load(newest.read_text(encoding="utf-8")) | {"version": "2027-05-01"}
+    (folder / "2027-05-01.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    assert load_pack(date(2027, 4, 30), folder).version.startswith(newest.stem)
+    assert load_pack(date(2027, 5, 1), folder).version.startswith("2027-05-01")
+
+
+def test_days_before_the_first_file_are_judged_by_it(folder: Path) -> None:
+    assert load_pack(date(2026, 1, 1), folder).version.startswith(sorted(folder.glob("*.yaml"))[0].stem)
+
+
+@pytest.mark.parametrize("part", ["federal_hours", "state_hours", "consent", "dnc", "frequency", "content"])
+def test_a_missing_part_is_named_and_nothing_is_judged(folder: Path, part: str) -> None:
+    def take_out(parts: dict[str, Any], data: Any) -> None:
+        data["parts"].remove(parts[part])
+
+    edit(folder, take_out)
+    with pytest.raises(ConfigurationError, match=f"{part} is missing on 2026-11-24"):
+        load_pack(date(2026, 11, 24), folder)
+
+
+def test_an_empty_folder_judges_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nothing can be judged"):
+        load_pack(date(2026, 11, 24), tmp_path)
