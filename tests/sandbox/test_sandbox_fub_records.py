@@ -124,6 +124,30 @@ def test_an_appointment_must_resend_its_times_and_deleting_it_answers_nothing(sa
     assert (gone.status_code, gone.content) == (204, b"")
 
 
+def test_times_bound_appointments_and_tasks(sandbox: Any, person: int) -> None:
+    fub = sandbox.fub()
+    for day in (13, 14, 15):
+        at = f"2026-05-{day}T15:00:00Z"
+        fub.post("appointments", {"title": str(day), "start": at, "end": at})
+        fub.post("tasks", {"personId": person, "name": str(day), "dueDate": f"2026-05-{day}"})
+    found = fub.get("appointments", {"start": "2026-05-14T00:00:00Z", "end": "2026-05-14T23:00:00Z"})
+    assert [row["title"] for row in found["appointments"]] == ["14"]
+    assert [row["name"] for row in fub.get("tasks", {"dueStart": "2026-05-14"})["tasks"]] == ["15", "14"]
+
+
+def test_the_crms_own_unsubscribe_is_told_and_listed(sandbox: Any) -> None:
+    from leadpipe.crm.optouts import KINDS
+
+    person = sandbox.fub().post("people", {"emails": [{"value": "a@example.com"}]})["id"]
+    url = f"{sandbox.config.gateway_url}/fub/hook"
+    sandbox.fub().post("webhooks", {"event": "emEventsUnsubscribed", "url": url})
+    act(sandbox, person, "unsubscribe")
+    sandbox.wait(lambda: sandbox.gateway.at("/fub/hook"))
+    (row,) = sandbox.fub().get("emEvents", {"type": "unsubscribe"})["emEvents"]
+    assert (row["personId"], row["recipient"]) == (person, "a@example.com")
+    assert row["type"] in KINDS
+
+
 def test_marketing_events_name_whom_they_do_not_know(sandbox: Any) -> None:
     sandbox.fub().post("people", {"emails": [{"value": "a@example.com"}]})
     answer = sandbox.fub().post(

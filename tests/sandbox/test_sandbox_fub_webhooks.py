@@ -235,7 +235,7 @@ def test_notifications_are_lost_repeated_delayed_and_reordered_as_told(hooked: A
     hooked.fub().post("people", {"firstName": "twice"})
     hooked.wait(lambda: len(told()) == 2)
     assert len(set(told())) == 1
-    hooked.control.set_faults({"fub_webhook_delayed": {"times": 1, "value": 0.6}})
+    hooked.control.set_faults({"fub_webhook_delayed": {"times": 1, "value": 3.0}})
     late = hooked.fub().post("people", {"firstName": "late"})["id"]
     hooked.wait(lambda: hooked.world.sandbox.faults.struck["fub_webhook_delayed"])
     early = hooked.fub().post("people", {"firstName": "early"})["id"]

@@ -124,12 +124,16 @@ def test_more_than_fifteen_headers_are_refused(sandbox: Any, ses: Any) -> None:
 
 
 def test_raw_mail_works_too(sandbox: Any, ses: Any) -> None:
-    raw = f"From: {FROM}\r\nTo: ana@example.com\r\nSubject: Hi\r\nReply-To: r@in.demo-realty.example\r\n\r\nwords\r\n"
+    headers = {"From": FROM, "To": "ana@example.com", "Subject": "Hi", "Reply-To": "r@in.demo-realty.example",
+               "X-SES-CONFIGURATION-SET": "leadpipe", "X-SES-MESSAGE-TAGS": "leadpipe_mid=m-7, plan=x"}  # fmt: skip
+    raw = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\nwords\r\n"
     ses.send_email(
         FromEmailAddress=FROM, Destination={"ToAddresses": ["ana@example.com"]},
         Content={"Raw": {"Data": raw.encode()}},
     )  # fmt: skip
     assert sandbox.control.messages()[0]["body"].strip() == "words"
+    assert sandbox.control.messages()[0]["our_id"] == "m-7"
+    sandbox.wait(lambda: events(sandbox) and events(sandbox)[0]["mail"]["tags"]["leadpipe_mid"] == ["m-7"])
 
 
 def test_the_send_rate_and_the_daily_quota_hold(start: Any) -> None:
@@ -167,7 +171,7 @@ def test_an_answer_lost_after_acceptance_is_resolved_by_an_event(
 ) -> None:
     sandbox.control.set_faults(fault)
     with pytest.raises(error):
-        aws(sandbox, "sesv2", timeout=0.4).send_email(**mail())
+        aws(sandbox, "sesv2", timeout=0.4 if "ses_hang_after" in fault else 10).send_email(**mail())
     assert len(sandbox.control.messages()) == 1
     sandbox.wait(lambda: events(sandbox) and events(sandbox)[0]["mail"]["tags"]["leadpipe_mid"] == ["m-42"])
 

@@ -161,6 +161,14 @@ def test_a_scheduled_message_waits_and_can_be_cancelled(sandbox: Any, twilio: Cl
     assert caught.value.code == 35117
 
 
+def test_media_makes_an_mms_and_smart_encoding_changes_the_stored_body(sandbox: Any, twilio: Client) -> None:
+    message = send(twilio, sandbox, media_url=["https://a.example/1.png", "https://a.example/2.png"])
+    assert (message.sid[:2], message.num_media) == ("MM", "2")
+    words = "\u201cHi\u201d \u2013 it\u2019s us\u2026"
+    assert send(twilio, sandbox, body=words, smart_encoded=True).body == '"Hi" - it\'s us...'
+    assert send(twilio, sandbox, body=words, smart_encoded=False).body == words
+
+
 def test_the_list_is_newest_first_and_the_sdk_follows_its_pages(sandbox: Any, twilio: Client) -> None:
     sids = [send(twilio, sandbox, to=f"+1281555{number:04d}").sid for number in range(7)]
     assert [row.sid for row in twilio.messages.list(page_size=3)] == sids[::-1]

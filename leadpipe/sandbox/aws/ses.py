@@ -36,6 +36,9 @@ BASE = "/ses/v2/email"
 MAX_RECIPIENTS = 50
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _HEADER = re.compile(r"[!-9;-~]{1,126}")
+_PAIR = re.compile(r"([A-Za-z0-9_-]+)=([A-Za-z0-9_-]+)")
+# Raw mail may name its configuration set in a header.
+SET_HEADER = "X-SES-CONFIGURATION-SET"
 EVENT_TYPES = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "RENDERING_FAILURE", "DELIVERY_DELAY")
 
 
@@ -92,7 +95,7 @@ class Ses:
         except Refused as refusal:
             return _failure(refusal)
         for message in messages:
-            self._events.play(message, body.get("ConfigurationSetName"))
+            self._events.play(message, body.get("ConfigurationSetName") or message.headers.get(SET_HEADER))
         if faults.strikes("ses_drop_after", to):
             raise CutConnection
         if faults.strikes("ses_500_after", to):
@@ -152,7 +155,8 @@ class Ses:
                 400, "MessageRejected", "Email address is not verified. The following identities failed the check in "
                 f"region US-EAST-1: {domain or 'none'}"
             )  # fmt: skip
-        tags = {tag["Name"]: tag["Value"] for tag in body.get("EmailTags") or ()}
+        tags = dict(_PAIR.findall(headers.get("X-SES-MESSAGE-TAGS", "")))
+        tags |= {tag["Name"]: tag["Value"] for tag in body.get("EmailTags") or ()}
         occurrence = tags.get("leadpipe_occ", "")
         reply_to = (body.get("ReplyToAddresses") or [headers.get("Reply-To") or sender])[0]
         found: list[AcceptedMessage] = []

@@ -38,6 +38,13 @@ FILTERS = (
 IGNORED = {"calls": frozenset({"userId"})}
 
 
+# Parameters that bound a time: name, field, and whether it is the earliest (1) or the latest (-1).
+_SPANS = {
+    "appointments": (("start", "start", 1), ("end", "end", -1)),
+    "tasks": (("dueStart", "dueDate", 1), ("dueEnd", "dueDate", -1)),
+}
+
+
 class RecordsApi:
     """Records of one account over HTTP. ``created`` is told of every record that a caller makes."""
 
@@ -157,6 +164,9 @@ class RecordsApi:
             tests.append(lambda row: row.get("status") != "Deleted")
         if query.get("createdAfter"):
             tests.append(lambda row: str(row.get("created") or row.get("createdAt")) > query["createdAfter"])
+        for name, field, sign in _SPANS.get(call.collection, ()):
+            if query.get(name):
+                tests.append(_within(field, query[name], sign))
         if call.collection == "events" and query.get("hasProperty"):
             tests.append(lambda row: bool(row.get("property")) == (query["hasProperty"].lower() in {"1", "true"}))
         return tests
@@ -316,6 +326,18 @@ def call_row(store: FubStore, body: Row, user: Row) -> Row:
 def _one_of(name: str, wanted: str) -> Callable[[Row], bool]:
     values = set(wanted.split(","))
     return lambda row: str(row.get(name)) in values
+
+
+def _within(field: str, bound: str, sign: int) -> Callable[[Row], bool]:
+    """On the right side of a moment; both are ISO, cut to the shorter of the two."""
+
+    def test(row: Row) -> bool:
+        value = str(row.get(field) or "")
+        size = min(len(value), len(bound))
+        one, other = value[:size], bound[:size]
+        return size > 0 and (one >= other if sign > 0 else one <= other)
+
+    return test
 
 
 def _sorted(rows: list[Row], field: str, falling: bool) -> list[Row]:

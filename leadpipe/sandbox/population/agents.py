@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leadpipe.sandbox.state import Sandbox
 
 Row = dict[str, Any]
-ACTS = ("call", "text", "email", "note", "appointment", "deal", "reassign", "reprice", "stop_stage")
+ACTS = ("call", "text", "email", "note", "appointment", "deal", "reassign", "reprice", "stop_stage", "unsubscribe")
 # Of the tasks that leadpipe makes, so many are looked after without a reminder.
 ACTS_ON_TASK = 0.75
 
@@ -113,6 +113,15 @@ class Agents:
             person,
             {"stage": "Under Contract", "dealStatus": "Active", "dealStage": "Under Contract", "dealPrice": price},
         )
+
+    def _unsubscribe(self, person: Person, agent: int) -> None:
+        """Not the agent's act but the person's: the link in a marketing mail of the CRM's own."""
+        del agent
+        recipient = next(iter(person.get("emails")), {"value": ""})["value"]
+        body = {"type": "unsubscribe", "occurred": stamp(self._store.now()), "recipient": recipient,
+                "personId": person.id, "campaignId": None, "userId": None, "url": None}  # fmt: skip
+        row = self._store.add("emEvents", body, is_quiet=True)
+        self._store.notify("emEventsUnsubscribed", [row["id"]], None)
 
     def _reassign(self, person: Person, agent: int) -> None:
         self._store.people.update(person, {"assignedUserId": 2 + (agent - 1) % 3})

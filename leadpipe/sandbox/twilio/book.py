@@ -60,7 +60,7 @@ class Book:
 
     def row(self, *, at: datetime, **fields: Any) -> Row:
         """A row with every key that the API always shows."""
-        sid = new_sid("SM")
+        sid = new_sid("MM" if fields.get("num_media", "0") != "0" else "SM")
         base = f"/2010-04-01/Accounts/{self.account_sid}/Messages/{sid}"
         moment = format_datetime(at)
         return {

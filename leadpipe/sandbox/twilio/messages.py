@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 MAX_BODY = 1_600
+# What SmartEncoded makes of look-alikes, so that a text stays GSM-7; it changes the stored body.
+SMART = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": "..."}
+)
 SESSION = timedelta(hours=24)
 
 
@@ -96,7 +100,7 @@ class Messages:
         if code:
             self._note_refused(form, code)
             return error(400, code)
-        message, late_code = self._enter(form)
+        message, late_code = self._enter(form, sum(name == "MediaUrl" for name, _ in pairs))
         if faults.strikes("twilio_drop_after", to):
             self._play(message, late_code)
             raise CutConnection
@@ -174,15 +178,18 @@ class Messages:
             )  # fmt: skip
             self.book.add(Message(row=row, at=self._sandbox.now()))
 
-    def _enter(self, form: dict[str, str]) -> tuple[Message, int | None]:
+    def _enter(self, form: dict[str, str], count_media: int) -> tuple[Message, int | None]:
         sandbox, now = self._sandbox, self._sandbox.now()
         is_service = bool(form.get("MessagingServiceSid")) and not form.get("From")
         body = form.get("Body") or self._templates.rendered(form)
+        if form.get("SmartEncoded") == "true":
+            body = body.translate(SMART)
         is_scheduled = bool(form.get("SendAt"))
         row = self.book.row(
             at=now, body=body, to=form["To"], messaging_service_sid=form.get("MessagingServiceSid") or None,
             num_segments="0" if is_service else str(count_segments(body)),
             status="scheduled" if is_scheduled else "accepted" if is_service else "queued",
+            num_media=str(count_media),
             **{"from": None if is_service else form.get("From")},
         )  # fmt: skip
         message = Message(row=row, at=now, callback=form.get("StatusCallback", ""))
