@@ -62,7 +62,7 @@ PIPELINE_STAGES = (("Offer", 101), ("Under Contract", 102), ("Closed", 103))
 CUSTOM_FIELDS = (
     ("customConsentSms", "text"), ("customConsentText", "text"), ("customConsentAt", "text"),
     ("customConsentIp", "text"), ("customWhatsAppOptIn", "text"), ("customLanguage", "text"),
-    ("customLeadScore", "number"), ("customLeadPriority", "text"), ("customLeadReason", "text"),
+    ("customLeadpipeScore", "number"), ("customLeadpipePriority", "text"), ("customLeadpipeReason", "text"),
 )  # fmt: skip
 
 # The list's key in the answer, where it is not the path's own name (3.1).
