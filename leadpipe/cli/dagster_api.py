@@ -120,6 +120,11 @@ class DagsterApi:
         rows = self._ask(_RUNS, {"f": {"runIds": [run_id]}, "n": 1})["runsOrError"].get("results", [])
         return str(rows[0]["status"]) if rows else ""
 
+    def latest(self, job: str) -> str:
+        """The state of a job's newest run; empty when it never ran."""
+        rows = self._ask(_RUNS, {"f": {"pipelineName": job}, "n": 1})["runsOrError"].get("results", [])
+        return str(rows[0]["status"]) if rows else ""
+
     def is_loaded(self) -> bool:
         """Whether the code location is there."""
         try:

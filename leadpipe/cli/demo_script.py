@@ -34,7 +34,9 @@ JUMP = timedelta(hours=23, minutes=59)
 COHORTS = 12
 QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
-DATA_JOBS = ("read_spend", "refresh_market", "train_model", "score_leads")
+# Market and scores of a new system come by themselves (`sensors.first_day`); these would wait for their night.
+DATA_JOBS = ("read_spend", "train_model")
+SCORES_JOB = "score_leads"
 LISTINGS_JOB = "refresh_listings"
 
 
@@ -99,7 +101,8 @@ class Script:
             return
         for job in DATA_JOBS:
             self._run_job(job)
-        self._tell("market data, model and scores are fresh")
+        self._until(SCORES_JOB, lambda: self.world.dagster.latest(SCORES_JOB), "SUCCESS")
+        self._tell("market data, model and scores are there")
         if not self._wait(self._live_since + BACKFILL_AT * window, stop):
             self._run_backfill()
         if not self._wait(self._live_since + NIGHTLY_AT * window, stop):
