@@ -27,9 +27,15 @@ _WIDE_AREA_CODES = {
     "807": ("America/Toronto", "America/Winnipeg"),
     "867": ("America/Whitehorse", "America/Edmonton", "America/Winnipeg", "America/Iqaluit"),
 }
-CARIBBEAN_AREA_CODES = frozenset(
-    "242 246 264 268 284 345 441 473 649 658 664 721 758 767 784 809 829 849 868 869 876".split()
-)
+_CARIBBEAN_ZONES = {
+    "242": "America/Nassau", "246": "America/Barbados", "264": "America/Anguilla", "268": "America/Antigua",
+    "284": "America/Tortola", "345": "America/Cayman", "441": "Atlantic/Bermuda", "473": "America/Grenada",
+    "649": "America/Grand_Turk", "658": "America/Jamaica", "664": "America/Montserrat", "721": "America/Lower_Princes",
+    "758": "America/St_Lucia", "767": "America/Dominica", "784": "America/St_Vincent", "809": "America/Santo_Domingo",
+    "829": "America/Santo_Domingo", "849": "America/Santo_Domingo", "868": "America/Port_of_Spain",
+    "869": "America/St_Kitts", "876": "America/Jamaica",
+}  # fmt: skip
+CARIBBEAN_AREA_CODES = frozenset(_CARIBBEAN_ZONES)
 NON_GEOGRAPHIC = frozenset("500 521 522 533 544 566 577 588 700 800 833 844 855 866 877 888 900".split())
 CANADIAN_NON_GEOGRAPHIC = frozenset("600 622 633 644 655 677 688".split())
 EU_PREFIXES = (
@@ -196,7 +202,9 @@ def _state_of_area(area: str) -> str:
 
 def other_area(area: str) -> tuple[str, ...]:
     """Zones of an area code of Canada or the Caribbean."""
-    return _WIDE_AREA_CODES.get(area) or zones_of_number(f"+1{area}5550100")
+    if area in _CARIBBEAN_ZONES:
+        return (_CARIBBEAN_ZONES[area],)
+    return _WIDE_AREA_CODES.get(area) or zones_of_number(f"+1{area}2000000")
 
 
 @lru_cache(maxsize=4096)
