@@ -105,14 +105,14 @@ def _versions(connection: Connection, table: str, since: int, below: int) -> Gen
     columns = _columns(table)
     schema = arrow_schema(table)
     wanted = ", ".join(f'{expression} as "{name}"' for name, _, expression in columns)
-    rows = connection.execution_options(stream_results=True, yield_per=CHUNK_ROWS).execute(
+    rows = connection.execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS).execute(
         text(
             f"select {wanted} from {SCHEMA}.{table} "  # noqa: S608 - names of our own metadata
             f"where {XID_NUMBER} >= :since and {XID_NUMBER} < :below"
         ),
         {"since": since, "below": below},
     )
-    for part in rows.partitions():
+    for part in rows.partitions(CHUNK_ROWS):  # yield_per would be ignored for a text statement
         by_column = zip(*part, strict=True)
         yield pa.table([pa.array(values, field.type) for values, field in zip(by_column, schema, strict=True)], schema)
 

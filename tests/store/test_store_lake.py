@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -66,7 +68,7 @@ def replace_slice(parts: dict[str, Any], worker: int, rounds: int) -> None:
 
 def die_holding(database_url: str, table: str) -> None:
     with locks.table_lock(database_url, table, shared=False):
-        multiprocessing.current_process().kill()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_two_processes_that_merge_the_same_keys_leave_each_key_once(lake: Lake, processes: ProcessPoolExecutor) -> None:

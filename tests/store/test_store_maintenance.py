@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from leadpipe.clock import WallClock
-from leadpipe.store import maintenance
+from leadpipe.store import locks, maintenance
 from leadpipe.store.lake import CATALOG_SCHEMA, Lake, retried
 from leadpipe.store.maintenance import FILES_KEPT, ORPHANS_KEPT, SNAPSHOTS_KEPT, Maintained, maintain
 
@@ -112,6 +112,7 @@ def test_the_steps_run_in_the_order_that_is_safe(lake: Lake) -> None:
 def test_writers_and_a_long_read_go_on_beside_maintenance(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but the newest snapshot expires under the reader; its files stay for the day it may take."""
     monkeypatch.setattr(maintenance, "SNAPSHOTS_KEPT", timedelta(0))
+    monkeypatch.setattr(locks, "POLITE_SECONDS", 0.2)
     lake.append("raw.rows", pa.table({"a": list(range(1_000))}))
     lake.append("raw.updated", pa.table({"id": [1, 2], "n": [0, 0]}))
     stop = threading.Event()
@@ -137,7 +138,7 @@ def test_writers_and_a_long_read_go_on_beside_maintenance(lake: Lake, monkeypatc
         before = reader.execute("select count(*), sum(a) from raw.rows").fetchall()
         writers = [pool.submit(append), pool.submit(update)]
         try:
-            for _ in range(3):
+            for _ in range(2):
                 done.append(maintain(lake, clock=WallClock()))
                 assert reader.execute("select count(*), sum(a) from raw.rows").fetchall() == before
         finally:
