@@ -4,9 +4,9 @@ What lives here: the figure of new leads answered while a year of cohorts is bac
 is planned and enqueued. What does not: the system and its people, which are the demo's own.
 
 A demo's world is brought up in a temporary home with the given number of aged people, read through the CRM's API as at
-any team's first sync. Then leads arrive at an even pace while the backfill and, after it, the nightly job run; both must
-end well. First touch is by the sandbox's account: from the lead's creation to a provider's acceptance. Caps are the
-defaults, so what was enqueued leaves as slowly as at a real team's.
+any team's first sync. Then leads arrive at an even pace while the backfill and, after it, the nightly job run; both
+must end well. First touch is by the sandbox's account: from the lead's creation to a provider's acceptance. Caps are
+the defaults, so what was enqueued leaves as slowly as at a real team's.
 """
 
 from __future__ import annotations
