@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Two reports about one contact point may wait for each other; PostgreSQL then ends one, which simply goes again.
 DEADLOCK_ATTEMPTS = 4
@@ -87,7 +88,7 @@ def take(engine: Engine, report: Report, effect: Effect, context: Context) -> st
         sqlalchemy.exc.OperationalError: the ledger does not answer; nothing is stored, the sender must try again.
     """
     try:
-        return _with_deadlocks(lambda: _once(engine, report, effect, context))
+        return again_after_deadlock(lambda: _once(engine, report, effect, context))
     except Exception as error:
         if is_ledger_gone(error):
             raise
@@ -112,7 +113,8 @@ def _finish(connection: Connection, row_id: int, result: str, now: datetime) -> 
     )
 
 
-def _with_deadlocks(run: Callable[[], str]) -> str:
+def again_after_deadlock(run: Callable[[], T]) -> T:
+    """Run a whole transaction again when PostgreSQL ended it for another's sake."""
     for attempt in range(DEADLOCK_ATTEMPTS):
         try:
             return run()
@@ -164,7 +166,7 @@ def again(engine: Engine, row_id: int, effects: Mapping[str, Effect], context: C
             _finish(connection, row_id, result, context.now)
             return result
 
-    return _with_deadlocks(run)
+    return again_after_deadlock(run)
 
 
 def is_ledger_gone(error: BaseException) -> bool:

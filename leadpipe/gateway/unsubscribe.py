@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from leadpipe.errors import BadRecord
-from leadpipe.gateway.pages import choices, page
+from leadpipe.gateway import pages, reports
 from leadpipe.messaging.links import Link, read_token
 from leadpipe.messaging.suppression import ALL, suppress
 
@@ -33,34 +33,31 @@ def router(runtime: Runtime) -> APIRouter:
     """``GET`` and ``POST /u/{token}``."""
     routes = APIRouter()
     settings = runtime.settings
-    team = settings.brokerage_name
 
-    def unknown() -> HTMLResponse:
-        body = (
-            "<p>This link is incomplete. Please open it again from the email, "
-            "or answer that email with the word <b>unsubscribe</b>.</p>"
+    def shown(request: Request, name: str, status: int = 200) -> HTMLResponse:
+        return pages.page(
+            name,
+            language=pages.language_of(request.headers.get("Accept-Language", "")),
+            team=settings.brokerage_name,
+            postal_address=settings.postal_address,
+            status=status,
         )
-        return page("We cannot read this link", body, team=team, status=404)
 
     @routes.get("/u/{token}")
-    async def show(token: str) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+    async def show(token: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         """The page with the choice; changes nothing."""
-        if _read(runtime, token) is None:
-            return unknown()
-        return page("Unsubscribe", choices(team), team=team, postal_address=settings.postal_address)
+        return shown(request, "unreadable", 404) if _read(runtime, token) is None else shown(request, "choose")
 
     @routes.post("/u/{token}")
     async def end(token: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         """Unsubscribe; repeating it changes nothing and answers the same."""
         link = _read(runtime, token)
         if link is None:
-            return unknown()
+            return shown(request, "unreadable", 404)
         choice = await _choice(request)
-        is_all = choice == "all"
-        await run_in_threadpool(_end, runtime, link, "preference_page" if choice else "one_click", is_all)
-        what = "any emails, texts or WhatsApp messages" if is_all else "emails"
-        body = f"<p>You will not get {what} from us any more. There is nothing else to do.</p>"
-        return page("You are unsubscribed", body, team=team, postal_address=settings.postal_address)
+        source, is_all = "preference_page" if choice else "one_click", choice == "all"
+        await run_in_threadpool(reports.again_after_deadlock, lambda: _end(runtime, link, source, is_all))
+        return shown(request, "ended_all" if is_all else "ended_email")
 
     return routes
 
@@ -86,13 +83,16 @@ def _read(runtime: Runtime, token: str) -> Link | None:
 
 
 def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
+    from leadpipe.outreach import events
+
     now = runtime.clock.now()
     with runtime.engine.begin() as connection:
         if not _is_known(connection, link.contact_point_id):
             return  # the address was erased: nobody can write to it any more
-        people = _people(connection, link.contact_point_id)
-        points = _points(connection, link.contact_point_id, people) if is_all else [link.contact_point_id]
-        for point in points:
+        people = _who(connection, link)
+        points = _points(connection, people) if is_all else set[int]()
+        # In id order, as every writer takes these locks.
+        for point in sorted({link.contact_point_id, *points}):
             suppress(
                 connection,
                 contact_point_id=point,
@@ -103,6 +103,8 @@ def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
                 person_id=people[0] if people else None,
                 evidence={"message_id": link.message_id},
             )
+        for person_id in people:
+            events.note(connection, person_id, "opt_out", settings=runtime.settings, now=now)
 
 
 def _is_known(connection: Connection, contact_point_id: int) -> bool:
@@ -112,21 +114,31 @@ def _is_known(connection: Connection, contact_point_id: int) -> bool:
     return found.first() is not None
 
 
-def _people(connection: Connection, contact_point_id: int) -> list[int]:
-    rows = connection.execute(
-        text(
-            "select person_id from ledger.person_contact_points where contact_point_id = :id "
-            "and detached_at is null order by person_id"
-        ),
-        {"id": contact_point_id},
+_WHO = text(
+    """
+    with written as (
+      select coalesce(p.merged_into, p.person_id) as person_id
+      from ledger.messages m join ledger.people p on p.person_id = m.person_id
+      where m.id::text = :message and m.contact_point_id = :point
     )
+    select person_id from written
+    union all
+    select person_id from ledger.person_contact_points
+    where contact_point_id = :point and detached_at is null and not exists (select 1 from written)
+    order by 1
+    """
+)
+
+
+def _who(connection: Connection, link: Link) -> list[int]:
+    """The person the mail was written to; without the mail, everyone who has the address."""
+    rows = connection.execute(_WHO, {"message": link.message_id, "point": link.contact_point_id})
     return [int(row.person_id) for row in rows]
 
 
-def _points(connection: Connection, contact_point_id: int, people: list[int]) -> list[int]:
-    """This address and every other of the people who have it, in id order as locks are taken."""
+def _points(connection: Connection, people: list[int]) -> set[int]:
     rows = connection.execute(
         text("select contact_point_id from ledger.person_contact_points where person_id = any(:people)"),
         {"people": people},
     )
-    return sorted({contact_point_id, *(int(row.contact_point_id) for row in rows)})
+    return {int(row.contact_point_id) for row in rows}

@@ -90,6 +90,29 @@ def test_the_choice_of_emails_leaves_texts_alone(http: TestClient, ledger: Ledge
     assert ledger.state(waiting) == "queued"
 
 
+def test_a_browser_that_asks_for_spanish_gets_it(http: TestClient, path: str) -> None:
+    spanish = http.get(path, headers={"Accept-Language": "es-MX,es;q=0.9,en;q=0.8"})
+    assert "Cancelar la suscripción" in spanish.text
+    assert spanish.headers["content-language"] == "es"
+    for other in ("en-US,es;q=0.5", "de-DE", "", "*;q="):
+        assert "Unsubscribe" in http.get(path, headers={"Accept-Language": other}).text
+
+
+def test_unsubscribing_ends_the_plans_of_the_person_written_to(http: TestClient, ledger: Ledger, path: str) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, opened_at, next_due_at) "
+                "values (1, 'reactivation', '1', 1, :now, :now)"
+            ),
+            {"now": ledger.now},
+        )
+    http.post(path, content=ONE_CLICK, headers=FORM)
+    assert [tuple(row) for row in ledger.rows("select state, end_reason from ledger.enrolments")] == [
+        ("ended", "opt_out")
+    ]
+
+
 def test_a_changed_or_foreign_link_changes_nothing_and_says_what_to_do(
     http: TestClient, ledger: Ledger, path: str, gateway_settings: Settings
 ) -> None:
