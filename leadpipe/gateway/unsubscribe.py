@@ -34,7 +34,7 @@ def router(runtime: Runtime) -> APIRouter:
     routes = APIRouter()
     settings = runtime.settings
 
-    def shown(request: Request, name: str, status: int = 200) -> HTMLResponse:
+    def shown(request: Request, name: pages.Name, status: int = 200) -> HTMLResponse:
         return pages.page(
             name,
             language=pages.language_of(request.headers.get("Accept-Language", "")),
