@@ -56,7 +56,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """The marts every few minutes by a setting, their file every hour, the mirror's proof every night."""
     zone = settings.team_timezone
     return [
-        every_minutes(refresh_marts, settings.marts_every_minutes),
+        every_minutes(refresh_marts, settings.marts_every_minutes, offset=1),
         nightly(publish_marts, at="20 * * * *", timezone=zone, name="hourly_marts_file"),
         nightly(prove_mirror, at="30 4 * * *", timezone=zone),
     ]

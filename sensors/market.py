@@ -25,7 +25,7 @@ refresh_listings = dg.define_asset_job(
 read_spend = dg.define_asset_job(
     "read_spend",
     selection=dg.AssetSelection.assets(["raw", "spend"]),
-    tags=slot("market", max_minutes=10),
+    tags=slot("spend", max_minutes=10),
     description="What lead sources cost, from the team's CSV.",
 )
 

@@ -36,7 +36,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """Every five minutes even when nothing is due: unsure messages are looked up, a dead worker's are taken over."""
     del settings
     look = dg.RunConfig(ops={"send_due_messages": Linger(linger_seconds=0)})
-    return [every_minutes(send_due, 5, run_config=look)]
+    return [every_minutes(send_due, 5, offset=3, run_config=look)]
 
 
 JOBS = [send_due]

@@ -47,7 +47,9 @@ def test_a_missing_manifest_names_the_make_target(tmp_path: Path) -> None:
         load_manifest(tmp_path / "manifest.json")
 
 
-@pytest.mark.parametrize(("minutes", "cron"), [(3, "*/3 * * * *"), (7, "*/7 * * * *"), (120, "0 */2 * * *")])
+@pytest.mark.parametrize(
+    ("minutes", "cron"), [(1, "* * * * *"), (3, "1-59/3 * * * *"), (7, "1-59/7 * * * *"), (120, "1 */2 * * *")]
+)
 def test_the_pace_of_the_marts_and_the_teams_zone_come_from_the_settings(
     minutes: int, cron: str, settings: Settings
 ) -> None:

@@ -22,9 +22,11 @@ from leadpipe.work.first_touch import FirstTouch
 from leadpipe.work.send_due import Sent
 from resources.runtime import LeadpipeResource
 from sensors.failures import failed_runs
+from sensors.first_day import AFTER_FIRST_POLL, first_day
 from sensors.first_touch import first_touch
 from sensors.housekeeping import KEEP, KEEP_OFTEN, OFTEN, delete_runs, old_runs, prune_dbt
 from sensors.market import property_alerts
+from sensors.polling import poll_job
 from sensors.replies import read_replies
 from sensors.scoring import scores_are_new, tell_scores
 from sensors.sending import schedules, send_due
@@ -187,3 +189,21 @@ def test_every_job_named_frequent_exists() -> None:
     from leadpipe.definitions import defs
 
     assert set(OFTEN) <= {job.name for job in defs.get_repository_def().get_all_jobs()}
+
+
+def test_the_first_day_starts_what_never_ran_one_by_one_after_the_first_poll(
+    instance: dg.DagsterInstance, ask: Any, add_run: Any
+) -> None:
+    from leadpipe.definitions import defs
+
+    assert isinstance(ask(first_day), dg.SkipReason)
+    polled = add_run(poll_job, DagsterRunStatus.STARTED)
+    instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name=poll_job.name), polled.run_id
+    )
+    assert isinstance(ask(first_day), dg.SkipReason)
+    with time_machine.travel(datetime.now(UTC) + AFTER_FIRST_POLL * 2, tick=False):
+        for name in ("refresh_market", "score_leads", "refresh_listings"):
+            assert ask(first_day).job_name == name
+            add_run(defs.resolve_job_def(name), DagsterRunStatus.FAILURE)
+        assert isinstance(ask(first_day), dg.SkipReason)
