@@ -6,6 +6,8 @@ person (``policy``), which is law; a cap is a throttle, so a message over it sta
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 # Near a cap the claims of all workers take turns; far from it a few batches at once cannot reach it.
 NEAR = 1_000
+# So far from every cap that no number of senders passes it between two counts.
+FAR = 100 * NEAR
+RECOUNT_SECONDS = 5.0
 _LOCK_KEY = 7_305_112
 # Answers to what a person just asked are not held back by a plan's daily share.
 UNCAPPED_PURPOSES = ("inquiry_response", "conversation", "optout_confirmation")
@@ -56,9 +61,14 @@ class Room:
         return sorted(plan for plan, left in self.plans.items() if left <= 0)
 
     @property
+    def least(self) -> int:
+        """What the nearest cap leaves."""
+        return min(self.total, self.sms, self.plan_cap, *self.plans.values())
+
+    @property
     def is_near(self) -> bool:
         """Whether a few batches at once could pass a cap."""
-        return min(self.total, self.sms, self.plan_cap, *self.plans.values()) < NEAR
+        return self.least < NEAR
 
     def take(self, *, plan: str, channel: str, purpose: str) -> bool:
         """Use up room for one message; False when there is none."""
@@ -71,6 +81,26 @@ class Room:
         if not is_answer:
             self.plans[plan] = left - 1
         return True
+
+
+class Counter:
+    """Counts for one sender: exactly while a cap is near, now and then while all are far.
+
+    With caps lifted, a day's attempts are many rows, and counting them for every batch would cost more than sending it.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._room: Room | None = None
+        self._counted_at = 0.0
+
+    def room(self, connection: Connection, settings: Settings, *, now: datetime) -> Room:
+        """What the caps leave, as ``room`` says; far from them a count a few seconds old, less what was taken since."""
+        is_fresh = self._monotonic() - self._counted_at < RECOUNT_SECONDS
+        if self._room is None or not is_fresh or self._room.least < FAR:
+            self._room = room(connection, settings, now=now)
+            self._counted_at = self._monotonic()
+        return self._room
 
 
 def left(connection: Connection, settings: Settings, *, now: datetime) -> Room:

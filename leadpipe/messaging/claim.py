@@ -61,13 +61,38 @@ class Claim:
     stopped_by: str = ""
 
 
+# Best priority first, within one the longest due. The priorities that wait are few and found by hopping along the
+# index; within each, one range of the index holds what is due, however much else waits for another day.
 _CANDIDATES = """
+    with recursive priorities (priority) as (
+      (select priority from ledger.messages where state in ('queued', 'held') order by priority limit 1)
+      union all
+      select (
+        select m.priority from ledger.messages m
+        where m.state in ('queued', 'held') and m.priority > p.priority order by m.priority limit 1)
+      from priorities p where p.priority is not null
+    )
+    select due.id
+    from priorities p cross join lateral (
+      select m.id::text as id
+      from ledger.messages m join ledger.contact_points c on c.id = m.contact_point_id
+      where m.state in ('queued', 'held') and m.priority = p.priority
+        and coalesce(m.not_before_at, m.due_at) <= :now
+        and m.channel <> all(:closed_channels)
+        and (m.plan <> all(:full_plans) or m.purpose = any(:answers)) and m.plan <> all(:closed_plans)
+      order by coalesce(m.not_before_at, m.due_at)
+      limit :count
+      for no key update of c skip locked
+    ) due
+    limit :count
+"""
+_NAMED = """
     select m.id::text as id
     from ledger.messages m join ledger.contact_points c on c.id = m.contact_point_id
-    where m.state in ('queued', 'held') and coalesce(m.not_before_at, m.due_at) <= :now
+    where m.id = any(cast(:only as uuid[])) and m.state in ('queued', 'held')
+      and coalesce(m.not_before_at, m.due_at) <= :now
       and m.channel <> all(:closed_channels)
       and (m.plan <> all(:full_plans) or m.purpose = any(:answers)) and m.plan <> all(:closed_plans)
-      {only}
     order by m.priority, coalesce(m.not_before_at, m.due_at)
     limit :count
     for no key update of c skip locked
@@ -102,10 +127,12 @@ def claim(
     count: int,
     closed_channels: Collection[str] = (),
     only_message_ids: Sequence[str] | None = None,
+    counter: caps.Counter | None = None,
 ) -> Claim:
     """Claim up to ``count`` due messages, best priority first; when this returns, their attempts are committed.
 
-    ``providers`` names the provider of every channel that exists; ``closed_channels`` are passed over this time.
+    ``providers`` names the provider of every channel that exists; ``closed_channels`` are passed over this time;
+    ``counter`` is the sender's own memory of the caps, none counts anew.
     """
     with engine.begin() as connection:
         found = Claim()
@@ -113,21 +140,21 @@ def claim(
         if stop.is_stopped:
             found.stopped_by = "stopped"
             return found
-        room = caps.room(connection, settings, now=now)
+        room = (counter or caps.Counter()).room(connection, settings, now=now)
         if room.total == 0:
             found.stopped_by = room.reason
             return found
         closed = {*closed_channels, *stop.channels, *(("sms",) if room.sms <= 0 else ())}
         ids = connection.execute(
-            text(_CANDIDATES.format(only="and m.id = any(cast(:only as uuid[]))" if only_message_ids else "")),
+            text(_NAMED if only_message_ids else _CANDIDATES),
             {
                 "now": now,
                 "closed_channels": sorted(closed),
                 "closed_plans": sorted({*stop.plans, *paused_plans(settings.plans_path)}),
                 "full_plans": room.full_plans,
                 "answers": list(caps.UNCAPPED_PURPOSES),
-                "only": list(only_message_ids or ()),
                 "count": count,
+                **({"only": list(only_message_ids)} if only_message_ids else {}),
             },
         ).scalars()
         rows = connection.execute(_ROWS, {"ids": list(ids)}).all()

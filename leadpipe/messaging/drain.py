@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leadpipe.messaging import outcomes, suppression, switch, workers
+from leadpipe.messaging import caps, outcomes, suppression, switch, workers
 from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.channels.base import Channel, SendResult
 from leadpipe.messaging.claim import Claimed, claim
@@ -135,6 +135,7 @@ class _Loop:
     concurrency: int
     breakers: Breakers
     only_message_ids: Sequence[str] | None
+    counter: caps.Counter = field(default_factory=caps.Counter)
     report: DrainReport = field(default_factory=DrainReport)
     in_flight: dict[Future[SendResult], Claimed] = field(default_factory=dict[Future[SendResult], Claimed])
 
@@ -168,6 +169,7 @@ class _Loop:
             count=count,
             closed_channels=closed,
             only_message_ids=self.only_message_ids,
+            counter=self.counter,
         )
         # Messages that go to `sending` are counted by their outcome.
         self.report.add({state: n for state, n in found.counts.items() if state != "sending"})

@@ -274,7 +274,8 @@ messages = Table(
     UniqueConstraint("provider", "provider_id"),
     _one_of("state", MESSAGE_STATES),
     _one_of("channel", CHANNELS),
-    Index("ix_messages_due", "priority", "due_at", postgresql_where=text("state in ('queued', 'held')")),
+    Index("ix_messages_due", "priority", text("coalesce(not_before_at, due_at)"),
+          postgresql_where=text("state in ('queued', 'held')")),
     Index("ix_messages_person", "person_id", "created_at"),
     Index("ix_messages_open_point", "contact_point_id",
           postgresql_where=text("state in ('queued', 'held', 'review', 'sending', 'unknown')")),
@@ -294,6 +295,7 @@ attempts = Table(
     Column("code", Text),
     _xid(),
     Index("ix_attempts_message", "message_id"),
+    Index("ix_attempts_started", "started_at"),
 )  # fmt: skip
 
 message_events = Table(
@@ -388,6 +390,8 @@ inbound_messages = Table(
     _xid(),
     UniqueConstraint("channel", "provider_id"),
     Index("ix_inbound_messages_unread", "contact_point_id", postgresql_where=text("read_at is null")),
+    Index("ix_inbound_messages_point", "contact_point_id"),
+    Index("ix_inbound_messages_person", "person_id"),
 )  # fmt: skip
 
 # One row per fact a lead told us, with the sentence it came from.
