@@ -147,6 +147,7 @@ class Running:
             system=self.config.fub_system if has_system else "",
             system_key=self.config.fub_system_key if has_system else "",
             sleep=lambda seconds: None,
+            transport=httpx.HTTPTransport(verify=False),  # loopback, no TLS; reading the roots takes 20 ms
         )
         self.clients.append(client)
         return client
@@ -192,15 +193,21 @@ def http() -> Generator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def control(boards: tuple[Switchboard, Switchboard]) -> Generator[SandboxControl]:
+    """The control client, of whichever sandbox is plugged in."""
+    with SandboxControl(boards[0].url) as control:
+        yield control
+
+
 @pytest.fixture
-def start(boards: tuple[Switchboard, Switchboard], http: httpx.Client) -> Generator[Start]:
+def start(boards: tuple[Switchboard, Switchboard], http: httpx.Client, control: SandboxControl) -> Generator[Start]:
     """A function that starts a sandbox with these settings; it ends with the test, or when the next one starts."""
     board, gateway = boards
     begun: list[Running] = []
 
     def end() -> None:
         for running in begun:
-            running.control.close()
             for client in running.clients:
                 client.close()
         begun.clear()
@@ -219,7 +226,7 @@ def start(boards: tuple[Switchboard, Switchboard], http: httpx.Client) -> Genera
         board.run(app.open())
         board.app = app
         running = Running(
-            url=board.url, config=config, world=app.state.world, control=SandboxControl(board.url), gateway=catcher,
+            url=board.url, config=config, world=app.state.world, control=control, gateway=catcher,
             board=board, http=http,
         )  # fmt: skip
         begun.append(running)
