@@ -152,7 +152,7 @@ class Session:
             return f"{said}\n`leadpipe sql` reads only; for a table of your own: create temp table NAME as ..."
         if _TIME_TRAVEL.search(statement):
             return f"{said}\n{self.reach()}"
-        if "does not exist" in lower and "marts" in lower:
+        if "does not exist" in lower and "marts." in statement.lower():
             return f"{said}\nThe marts appear with the first dbt run (`leadpipe up`); `.tables` lists what is there."
         return said
 

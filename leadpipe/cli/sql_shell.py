@@ -6,8 +6,8 @@ What lives here: reading statements from a person or a pipe, and the dot command
 
 from __future__ import annotations
 
-import signal
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,8 +16,6 @@ from leadpipe.cli.sql_output import print_rows
 from leadpipe.errors import LeadpipeError
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from leadpipe.cli.sql_session import Session
 
 FORMATS = ("table", "json", "csv")
@@ -128,34 +126,40 @@ class Shell:
     # answering
 
     def _answer(self, text: str) -> None:
-        try:
-            with self._stoppable():
-                for statement in self._session.statements(text):
-                    print_rows(self._session.execute(statement), self._output, sys.stdout)
-        except BrokenPipeError:
-            raise
-        except KeyboardInterrupt:
-            self._say("stopped")
-        except Exception as error:  # noqa: BLE001 - a shell outlives any statement
-            if not _is_of_a_statement(error):
-                raise
+        error = self._stoppably(text) if self._is_tty else self._print_all(text)
+        if error is not None:
             self._has_failed = True
             sys.stdout.flush()
-            self._say(str(error))
+            self._say(error)
 
-    @contextmanager
-    def _stoppable(self) -> Generator[None]:
-        """Ctrl-C stops the statement, not the shell."""
+    def _print_all(self, text: str) -> str | None:
+        """Answer every statement; what went wrong, in words."""
+        import duckdb
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            self._session.interrupt()
-            raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, stop)
         try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+            for statement in self._session.statements(text):
+                print_rows(self._session.execute(statement), self._output, sys.stdout)
+        except (LeadpipeError, duckdb.Error) as error:  # a shell outlives any statement
+            return str(error)
+        return None
+
+    def _stoppably(self, text: str) -> str | None:
+        """The same, while Ctrl-C stops the statement and not the shell.
+
+        Python handles a signal between two of its own instructions, and a statement is one of them however long it
+        takes; so it runs in a thread, and this one waits for the signal.
+        """
+        said: list[str | None] = []
+        work = threading.Thread(target=lambda: said.append(self._print_all(text)))
+        is_stopped = False
+        work.start()
+        while work.is_alive():
+            try:
+                work.join(0.1)
+            except KeyboardInterrupt:
+                is_stopped = True
+                self._session.interrupt()
+        return "stopped" if is_stopped else next(iter(said), None)
 
     def _command(self, text: str) -> bool:
         """Do one dot command; False to leave."""
@@ -182,9 +186,3 @@ class Shell:
 
     def _say(self, words: str) -> None:
         print(words, file=sys.stderr, flush=True)  # noqa: T201 - the shell's own words
-
-
-def _is_of_a_statement(error: Exception) -> bool:
-    import duckdb
-
-    return isinstance(error, LeadpipeError | duckdb.Error)

@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_statements_from_a_pipe_are_answered_one_by_one_and_an_error_ends_nothin
         process.stdin.write("select nothing;\nselect 4 as n")
         process.stdin.close()
         assert json.loads(process.stdout.read()) == [{"n": 4}], "the end of input ends a statement too"
-        assert 'Referenced column "nothing" not found' in process.stderr.read()
+        assert 'Referenced column "nothing" was not found' in process.stderr.read()
         assert process.wait(WAIT_SECONDS) == 2
 
 
@@ -174,33 +175,36 @@ class Terminal:
         before, _, self.shown = self.shown.partition(text)
         return before
 
-    def close(self) -> int:
-        """The shell's exit code."""
-        code = self.process.wait(WAIT_SECONDS)
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(WAIT_SECONDS)
         os.close(self.master)
-        return code
 
 
 def test_a_person_gets_a_prompt_a_history_and_can_stop_a_query(here: Environment, lake: Lake) -> None:
     history = lake.home / "sql_history"
     history.unlink(missing_ok=True)
-    terminal = Terminal(here)
-    assert "read-only" in terminal.see("Type .help for help.")
-    terminal.see("leadpipe> ")
-    terminal.type("select 6 * 7\n")
-    terminal.see("...> ")
-    terminal.type("as answer;\n")
-    terminal.see("42")
-    terminal.see("leadpipe> ")
-    terminal.type("select sum(a.range * b.range) from range(10000000) a, range(10000000) b;\n")
-    terminal.see("b;")
-    time.sleep(1)
-    terminal.type("\x03")
-    terminal.see("leadpipe> ")
-    terminal.type("select 'still here' as s;\n")
-    terminal.see("varchar")
-    terminal.type(".quit\n")
-    assert terminal.close() == 0
+    with Terminal(here) as terminal:
+        assert "read-only" in terminal.see("Type .help for help.")
+        terminal.see("leadpipe> ")
+        terminal.type("select 6 * 7\n")
+        terminal.see("...> ")
+        terminal.type("as answer;\n")
+        terminal.see("42")
+        terminal.see("leadpipe> ")
+        terminal.type("select sum(a.range * b.range) from range(10000000) a, range(10000000) b;\n")
+        terminal.see("b;")
+        time.sleep(1)
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.see("stopped")
+        terminal.see("leadpipe> ")
+        terminal.type("select 'still here' as s;\n")
+        terminal.see("varchar")
+        terminal.type(".quit\n")
+        assert terminal.process.wait(WAIT_SECONDS) == 0
     assert "as answer;" in history.read_text()
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
