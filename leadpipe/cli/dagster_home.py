@@ -30,7 +30,13 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     every_day = {"skipped": 2, "success": 14, "failure": 90}
     config: dict[str, Any] = {
         "telemetry": {"enabled": False},
-        "storage": {"postgres": {"postgres_url": {"env": PG_URL_VARIABLE}}},
+        "storage": {
+            "custom": {
+                "module": "resources.dagster_storage",
+                "class": "PooledPostgresStorage",
+                "config": {"postgres_url": {"env": PG_URL_VARIABLE}},
+            }
+        },
         "concurrency": {
             "pools": {"default_limit": 1, "granularity": "run"},
             "runs": {
@@ -108,3 +114,23 @@ def dagster_variables(home: Path, database_url: str) -> dict[str, str]:
         PG_URL_VARIABLE: dagster_url(database_url),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
+
+
+def main() -> None:
+    """Print the variables as a shell reads them, for Dagster's own commands beside a running system.
+
+    Example: eval "$(python -m leadpipe.cli.dagster_home)"
+    """
+    import shlex
+    import sys
+
+    from leadpipe.runtime import open_runtime
+
+    runtime = open_runtime()
+    write_dagster_home(runtime.settings)
+    for name, value in dagster_variables(runtime.settings.home, runtime.database_url).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+if __name__ == "__main__":
+    main()

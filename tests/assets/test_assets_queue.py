@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,12 +14,14 @@ import pytest
 from sqlalchemy import text
 
 from assets import outreach
+from leadpipe.cli.dagster_home import dagster_variables, write_dagster_home
 from leadpipe.clock import FixedClock
 from leadpipe.outreach.queue import QUEUE_SCHEMA
 from leadpipe.runtime import Runtime
 from resources.runtime import LeadpipeResource
 from sensors.reactivation import enqueue_planned, nightly_reactivation
 
+ROOT = Path(__file__).parents[2]
 QUEUE = [outreach.queue, outreach.queue_is_sound]
 
 
@@ -195,3 +200,33 @@ def _suppress(runtime: Runtime, clock: FixedClock) -> None:
                 ),
                 {"point": point, "channel": channel, "action": action, "at": at},
             )
+
+
+def test_a_range_of_cohorts_is_backfilled_from_the_command_line(
+    runtime: Runtime, add_aged: Any, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_aged(1, days=200)
+    add_aged(2, days=300)
+    settings = runtime.settings
+    write_dagster_home(settings.model_copy(update={"home": tmp_path}))
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LEADPIPE_HOME": str(settings.home),
+        "LEADPIPE_DATABASE_URL": database_url,
+        "LEADPIPE_LAKE_PATH": settings.lake_url,
+        **dagster_variables(tmp_path, database_url),
+    }
+    dg_command = str(Path(sys.executable).with_name("dg"))
+    launch = [dg_command, "launch", "--assets", 'key:"outreach/queue"', "--partition-range", "2025-04-01...2025-09-01"]
+    for _ in range(2):
+        done = subprocess.run(launch, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert [(row["person_id"], row["cohort"].isoformat()) for row in rows(runtime)] == [
+            (1, "2025-08-01"), (2, "2025-05-01"),
+        ]  # fmt: skip
+        assert count_messages(runtime) == 0
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.get() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 2

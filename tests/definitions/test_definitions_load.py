@@ -80,3 +80,28 @@ def test_jobs_that_answer_people_share_their_slot_with_nobody_and_use_no_pool() 
     priorities = [int(jobs[name].tags["dagster/priority"]) for name in ("first_touch", "read_replies", "send_due")]
     others = [int(job.tags["dagster/priority"]) for job in jobs.values()]
     assert sorted(others, reverse=True)[:3] == priorities
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dagster", "definitions", "validate", "-w", "workspace.yaml"),
+        ("dg", "check", "defs"),
+        ("dg", "list", "defs", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_dagsters_own_commands_accept_the_project(command: tuple[str, ...], tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run(
+        [str(program), *command[1:]],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if "--json" in command:
+        listed = json.loads(done.stdout)
+        assert {"first_touch", "refresh_marts"} <= {job["name"] for job in listed["jobs"]}
