@@ -73,11 +73,22 @@ def finish(engine: Engine, ids: Sequence[int], *, now: datetime, reason: str = "
             connection.execute(update(inbox).where(inbox.c.id.in_(ids)).values(**done))
 
 
-def give_back(engine: Engine, ids: Sequence[int], *, now: datetime, reason: str, after: timedelta) -> None:
-    """These rows failed for now: they wait ``after``; after too many attempts they are kept aside with the reason."""
+def give_back(
+    engine: Engine, ids: Sequence[int], *, now: datetime, reason: str, after: timedelta, is_their_fault: bool = True
+) -> None:
+    """These rows failed for now: they wait ``after``; after too many attempts they are kept aside with the reason.
+
+    With ``is_their_fault`` False the attempt does not count: while the CRM is down no row can do anything about it.
+    """
     if not ids:
         return
     with engine.begin() as connection:
+        if not is_their_fault:
+            connection.execute(
+                update(inbox)
+                .where(inbox.c.id.in_(ids), inbox.c.state == "new", inbox.c.attempts > 0)
+                .values(attempts=inbox.c.attempts - 1)
+            )
         connection.execute(
             update(inbox)
             .where(inbox.c.id.in_(ids), inbox.c.attempts >= MAX_ATTEMPTS)

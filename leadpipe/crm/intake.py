@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 T = TypeVar("T")
+# How leadpipe's own writes are journalled, by collection.
+_OWN_KINDS = {"notes": ["note"], "calls": [], "textMessages": ["text_log"]}
 # Older emails of the team change nothing any more; a first read brings years of them.
 RECENT = timedelta(days=7)
 # Long enough for most; whoever takes longer is found by the next poll.
@@ -127,7 +129,9 @@ def take_in(
         TransientError: the CRM or a store does not answer; nothing is marked as done, the notices wait.
     """
     event_rows = crm.events(wanted.events)
-    activity_rows = {name: _activity_rows(crm, name, ids) for name, ids in wanted.activities.items() if ids}
+    activity_rows = {
+        name: _activity_rows(crm, name, _not_ours(engine, name, ids)) for name, ids in wanted.activities.items() if ids
+    }
     rows = [*event_rows, *(row for found in activity_rows.values() for row in found), *_email_rows(crm, wanted.emails)]
     people_ids = wanted.people | {int(row["personId"]) for row in rows if _is_person_id(row.get("personId"))}
     people_rows = _people_rows(crm, people_ids)
@@ -161,8 +165,19 @@ def _people_rows(crm: FubClient, ids: set[int]) -> list[Row]:
 
 
 def _activity_rows(crm: FubClient, name: str, ids: set[int]) -> list[Row]:
-    rows = (crm.find(name, record_id) for record_id in sorted(ids))
-    return [row for row in rows if row is not None]
+    if name == "textMessages":  # listed by person only
+        return [row for record_id in sorted(ids) if (row := crm.find(name, record_id)) is not None]
+    return crm.recent(name, ids)
+
+
+def _not_ours(engine: Engine, name: str, ids: set[int]) -> set[int]:
+    """Without the records that leadpipe wrote itself: they come back as notices, and notes allow one read a second."""
+    with engine.connect() as connection:
+        ours = connection.execute(
+            text("select crm_id from ledger.writebacks where kind = any(:kinds) and crm_id = any(:ids)"),
+            {"kinds": _OWN_KINDS[name], "ids": [str(each) for each in ids]},
+        ).scalars()
+        return ids - {int(crm_id) for crm_id in ours if crm_id.isdigit()}
 
 
 def _email_rows(crm: FubClient, ids: set[int]) -> list[Row]:

@@ -129,20 +129,24 @@ def confirm_gone(
     gone = tuple(person_id for person_id in sorted(person_ids) if crm.find("people", person_id) is None)
     if not gone:
         return ()
-    with lake.connect() as connection:
-        rows = connection.execute(
-            "select arg_max(payload, landed_at) from raw.fub__people "
-            "where person_id in (select unnest(?)) group by person_id",
-            [list(gone)],
-        ).fetchall()
-    last_known = [json.loads(payload) for (payload,) in rows]
-    landing.land(lake, tables.PEOPLE, [], deleted=last_known, landed_by=landed_by, now=now)
+    landing.land(lake, tables.PEOPLE, [], deleted=_last_known(lake, gone), landed_by=landed_by, now=now)
     with engine.begin() as connection:
         connection.execute(
             update(people).where(people.c.person_id.in_(gone), people.c.deleted_at.is_(None)).values(deleted_at=now)
         )
         end_plans(connection, gone, reason="deleted_in_crm", now=now)
     return gone
+
+
+def _last_known(lake: Lake, person_ids: Sequence[int]) -> list[Row]:
+    """The newest payloads landed of these people."""
+    with lake.connect(read_only=True) as connection:
+        rows = connection.execute(
+            "select arg_max(payload, landed_at) from raw.fub__people "
+            "where person_id in (select unnest(?)) group by person_id",
+            [list(person_ids)],
+        ).fetchall()
+    return [json.loads(payload) for (payload,) in rows]
 
 
 _MERGED = text(

@@ -96,9 +96,22 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
         answer(runtime, taken, channels, report)
     except TransientError as error:
         report.failures.append(str(error))
-        inbox.give_back(runtime.engine, ids, now=runtime.clock.now(), reason=str(error), after=RETRY_AFTER)
+        inbox.give_back(
+            runtime.engine,
+            ids,
+            now=runtime.clock.now(),
+            reason=str(error),
+            after=RETRY_AFTER,
+            is_their_fault=False,
+        )
         return
     except LeadpipeError as error:
+        if len(notices) > 1:
+            # One notice that nobody can work off must not take the others' leads with it.
+            for notice in notices:
+                report.count_notices -= 1
+                _work(runtime, [notice], channels, report)
+            return
         report.failures.append(str(error))
         inbox.give_back(runtime.engine, ids, now=runtime.clock.now(), reason=str(error), after=RETRY_AFTER * 6)
         return

@@ -120,6 +120,30 @@ def test_a_record_that_is_gone_is_none_and_a_wrong_record_is_an_error() -> None:
         other.client().find("people", 5)
 
 
+def test_many_new_records_cost_one_request_and_what_the_newest_pages_lack_is_asked_for_alone() -> None:
+    def rows(start: int) -> list[Row]:
+        return [{"id": number} for number in range(start, start - 100, -1)]
+
+    wire = Wire(page(rows(900), "a", collection="events"))
+    assert [row["id"] for row in wire.client().events([899, 850, 850])] == [899, 850]
+    assert len(wire.requests) == 1
+    wire = Wire(
+        page(rows(900), "a", collection="notes"),
+        page(rows(800), "b", collection="notes"),
+        httpx.Response(404, json={}),
+        httpx.Response(200, json={"id": 20}),
+    )
+    assert [row["id"] for row in wire.client().recent("notes", [880, 730, 10, 20])] == [880, 730, 20]
+    assert [request.url.path for request in wire.requests] == ["/v1/notes", "/v1/notes", "/v1/notes/10", "/v1/notes/20"]
+
+
+def test_a_record_that_is_gone_ends_the_search_at_the_first_older_page() -> None:
+    wire = Wire(page([{"id": 9}, {"id": 7}], "a", collection="events"), httpx.Response(404, json={}))
+    assert wire.client().events([8]) == []
+    assert wire.client().recent("events", []) == []
+    assert len(wire.requests) == 2
+
+
 # limits
 
 

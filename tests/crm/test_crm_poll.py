@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import read_offset, set_offset
-from leadpipe.crm import intake, landing, tables, watermark, webhooks
+from leadpipe.crm import intake, landing, sweep, tables, watermark, webhooks
 from leadpipe.crm import sync as sync_module
 from leadpipe.crm.intake import Wanted
 from leadpipe.crm.sync import OVERLAP, Sync
-from leadpipe.errors import TransientError
+from leadpipe.errors import BadRecord, TransientError
 from leadpipe.messaging.suppression import wrong_number
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.world import World
@@ -641,3 +641,76 @@ def test_the_first_pass_goes_live_once(runtime: Runtime, ask: Asking) -> None:
     first = ask.one("select value ->> 'at' from ledger.controls where key = 'go_live'")
     poll.poll(runtime, channels={})
     assert ask.one("select value ->> 'at' from ledger.controls where key = 'go_live'") == first
+
+
+# notices of the CRM
+
+
+def put_notices(runtime: Runtime, **kinds: int) -> None:
+    with runtime.engine.begin() as connection:
+        for kind, record_id in kinds.items():
+            connection.execute(
+                text(
+                    "insert into ledger.inbox (source, kind, dedupe_key, body, received_at) "
+                    "values ('fub', :kind, :key, convert_to(:body, 'utf8'), :now)"
+                ),
+                {
+                    "kind": kind,
+                    "key": f"{kind}-{record_id}",
+                    "body": json.dumps({"resourceIds": [record_id]}),
+                    "now": runtime.clock.now(),
+                },
+            )
+
+
+def test_a_deleted_person_s_notice_tombstones_and_an_unsubscribe_s_notice_suppresses(
+    runtime: Runtime, world: World, account: Account, ask: Asking, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_last_known", lambda *_: [])
+    here, gone = (account.add(firstName="Ana", emails=[{"value": f"l{n}@example.com"}]) for n in range(2))
+    sync.people(now=ask.now)
+    account.delete(gone)
+    row = world.store.add("emEvents", {"type": "unsubscribe", "personId": here})
+    put_notices(runtime, peopleDeleted=gone, emEventsUnsubscribed=row["id"])
+    first_touch.answer_new_leads(runtime, linger_seconds=0, channels={})
+    assert ask.person(gone).deleted_at is not None
+    assert ask.person(here).deleted_at is None
+    assert ask.ledger("select channel, source from ledger.suppressions") == [("email", "fub_unsubscribe")]
+    assert {row.state for row in ask.ledger("select state from ledger.inbox")} == {"handled"}
+
+
+def test_a_notice_that_cannot_be_worked_off_does_not_take_the_others_with_it(
+    runtime: Runtime, account: Account, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person_id = account.inquire(firstName="Ana", emails=EMAIL)
+    take_in = intake.take_in
+
+    def fussy(wanted: Wanted, **more: Any) -> Any:
+        if 999 in wanted.people:
+            raise BadRecord("a record that nobody can read")
+        return take_in(wanted, **more)
+
+    monkeypatch.setattr(intake, "take_in", fussy)
+    put_notices(runtime, peopleUpdated=999, peopleCreated=person_id)
+    done = first_touch.answer_new_leads(runtime, linger_seconds=0, channels={})
+    assert done.count_notices == 2
+    assert ask.person(person_id).outcome == "enrolled"
+    states = ask.ledger("select kind, state, reason from ledger.inbox order by id")
+    assert [tuple(row) for row in states] == [
+        ("peopleUpdated", "new", "a record that nobody can read"),
+        ("peopleCreated", "handled", None),
+    ]
+
+
+def test_our_own_notes_are_not_read_back(runtime: Runtime, account: Account, ask: Asking) -> None:
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    ours = runtime.crm.post("notes", {"personId": person_id, "body": "by us"})["id"]
+    with runtime.engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into ledger.writebacks (person_id, kind, marker, state, crm_id, created_at) "
+                "values (:person, 'note', 'm-1', 'done', :crm, :now)"
+            ),
+            {"person": person_id, "crm": str(ours), "now": ask.now},
+        )
+    assert intake._not_ours(runtime.engine, "notes", {ours, 77}) == {77}

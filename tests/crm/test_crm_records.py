@@ -328,6 +328,12 @@ def test_a_lease_is_one_worker_s_until_it_expires_and_too_many_failures_keep_a_r
     def lease(worker: str, limit: int = 10) -> list[int]:
         return [n.id for n in inbox.lease(ledger_engine, source="fub", worker=worker, now=clock.now(), limit=limit)]
 
+    for _ in range(2 * inbox.MAX_ATTEMPTS):
+        # While the CRM is down no notice can do anything about it.
+        assert lease("a", 1) == [1]
+        inbox.give_back(
+            ledger_engine, [1], now=clock.now(), reason="HTTP 502", after=timedelta(seconds=-1), is_their_fault=False
+        )
     assert lease("a", 2) == [1, 2]
     assert lease("b") == [3]
     assert lease("c") == []
