@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.crm import watermark
-from leadpipe.errors import TransientError
+from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.gateway import reports, ses, twilio
 from leadpipe.gateway.reports import Context
 from leadpipe.leads.identity import normalise_email, normalise_phone
@@ -39,6 +39,7 @@ def twilio_inbound(runtime: Runtime) -> int:
 
     Raises:
         TransientError: Twilio's list could not be read.
+        ConfigurationError: Twilio refuses the account.
     """
     from leadpipe.messaging.channels.twilio_api import build_client
 
@@ -78,7 +79,34 @@ def _inbound_rows(client: Any, number: str, since: datetime) -> Iterator[dict[st
                 }
     except Exception as error:
         # The SDK raises four families of errors here; each means that the list is not known.
+        if _twilio_status(error) in {401, 403}:
+            raise ConfigurationError(
+                "Twilio refuses the account; check LEADPIPE_TWILIO_ACCOUNT_SID and LEADPIPE_TWILIO_AUTH_TOKEN"
+            ) from None
         raise TransientError(f"Twilio's list of messages could not be read ({type(error).__name__})") from None
+
+
+def _twilio_status(error: Exception) -> int | None:
+    """The HTTP status in an error of the SDK: its own attribute, or the response that a failed page carries."""
+    status = getattr(error, "status", None)
+    response = error.args[1] if len(error.args) > 1 else None
+    return status if isinstance(status, int) else getattr(response, "status_code", None)
+
+
+_REFUSED_BY_AWS = frozenset(
+    "AccessDenied AccessDeniedException AuthorizationError ExpiredToken ExpiredTokenException InvalidClientTokenId "
+    "SignatureDoesNotMatch UnrecognizedClientException InvalidSignatureException NoCredentialsError".split()
+)
+
+
+def _aws_failure(error: Exception, what: str) -> TransientError | ConfigurationError:
+    response: Any = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else type(error).__name__
+    if code in _REFUSED_BY_AWS:
+        return ConfigurationError(
+            f"AWS refuses to show {what} ({code}); check LEADPIPE_AWS_ACCESS_KEY_ID, its secret and its permissions"
+        )
+    return TransientError(f"AWS: {what} could not be read ({type(error).__name__})")
 
 
 def ses_suppressions(runtime: Runtime) -> int:
@@ -86,6 +114,7 @@ def ses_suppressions(runtime: Runtime) -> int:
 
     Raises:
         TransientError: the list could not be read.
+        ConfigurationError: AWS refuses the key.
     """
     from leadpipe.messaging.channels.aws import sending_client
 
@@ -108,7 +137,7 @@ def ses_suppressions(runtime: Runtime) -> int:
                 break
             query["NextToken"] = page["NextToken"]
     except Exception as error:
-        raise TransientError(f"SES's suppression list could not be read ({type(error).__name__})") from None
+        raise _aws_failure(error, "SES's suppression list") from None
     count = _suppress_all(runtime.engine, "email", found, ("email",), now)
     watermark.write(runtime.engine, "ses_suppressions", now, now=now)
     return count
@@ -119,6 +148,7 @@ def sns_optouts(runtime: Runtime) -> int:
 
     Raises:
         TransientError: the list could not be read.
+        ConfigurationError: AWS refuses the key.
     """
     from leadpipe.messaging.channels.aws import sending_client
 
@@ -137,7 +167,7 @@ def sns_optouts(runtime: Runtime) -> int:
                 break
             query["nextToken"] = page["nextToken"]
     except Exception as error:
-        raise TransientError(f"SNS's opt-out list could not be read ({type(error).__name__})") from None
+        raise _aws_failure(error, "SNS's opt-out list") from None
     return _suppress_all(runtime.engine, "phone", found, PHONE_CHANNELS, now)
 
 

@@ -79,21 +79,30 @@ def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Pol
     People found by the first pass are never welcomed. A source that fails leaves its watermark where it was, so the
     next pass reads the same again; a refused key, or a source failing for a quarter of an hour, is told to a person.
     """
-    from leadpipe.outreach.golive import record_go_live
+    from leadpipe.outreach.golive import go_live_at, record_go_live
 
     report = Polled()
     now = runtime.clock.now()
     with runtime.engine.begin() as connection:
         record_go_live(connection, now)
-    _Pass(runtime, report, channels, now).run()
+        live_at = go_live_at(connection, runtime.settings) or now
+    _Pass(runtime, report, channels, now, live_at).run()
     return report
 
 
 class _Pass:
     """One pass over every source, in the order that serves a waiting lead first."""
 
-    def __init__(self, runtime: Runtime, report: Polled, channels: dict[str, Channel] | None, now: datetime) -> None:
-        self._runtime, self._report, self._channels, self._now = runtime, report, channels, now
+    def __init__(
+        self,
+        runtime: Runtime,
+        report: Polled,
+        channels: dict[str, Channel] | None,
+        now: datetime,
+        live_at: datetime,
+    ) -> None:
+        self._runtime, self._report, self._channels = runtime, report, channels
+        self._now, self._live_at = now, live_at
         self._sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
         self._people: set[int] = set()
         self._human: set[int] = set()
@@ -131,13 +140,15 @@ class _Pass:
 
     def _tell(self, name: str, error: LeadpipeError, last: datetime | None) -> None:
         is_refused = isinstance(error, ConfigurationError)
-        if not is_refused and (last is None or self._now - last < TELL_AFTER):
+        if not is_refused and self._now - (last or self._live_at) < TELL_AFTER:
             return
+        # One alert a day and provider for a refused key: every list of that provider fails by it.
+        about = f"refused:{str(error).partition(' ')[0]}" if is_refused else name
         with self._runtime.engine.begin() as connection:
             raise_alert(
                 connection,
                 kind="poll_failed",
-                dedupe_key=f"poll_failed:{'refused' if is_refused else name}:{self._now:%Y-%m-%d}",
+                dedupe_key=f"poll_failed:{about}:{self._now:%Y-%m-%d}",
                 title=f"{name} cannot be read",
                 body=f"{error}. Nothing is lost: it is read again from where it stopped. `leadpipe doctor` names "
                 f"what is wrong.",

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import set_offset
 from leadpipe.crm import webhooks
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
+from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.gateway import catch_up
 from leadpipe.gateway.app import create_app
 from leadpipe.messaging.channels.twilio_api import build_client
@@ -165,6 +168,32 @@ def test_a_reply_whose_webhook_was_lost_is_found_in_twilio_s_list_once(meeting: 
 def test_a_reply_that_the_webhook_told_of_is_not_found_again(meeting: Meeting) -> None:
     meeting.control("inbound", channel="whatsapp", **{"from": PHONE}, body="Hi")
     assert recovered(meeting, catch_up.twilio_inbound) == [0, 0]
+
+
+def test_a_refused_key_names_the_setting_and_an_outage_is_transient(meeting: Meeting) -> None:
+    settings = meeting.runtime.settings
+    refused = Runtime(settings.model_copy(update={"twilio_auth_token": SecretStr("wrong")}))
+    away = Runtime(
+        settings.model_copy(
+            update={
+                "twilio_base_url": "http://127.0.0.1:9/twilio",
+                "ses_endpoint_url": "http://127.0.0.1:9/ses",
+                "sns_endpoint_url": "http://127.0.0.1:9/sns",
+                "sms_provider": "sns",
+            }
+        )
+    )
+    try:
+        with pytest.raises(ConfigurationError, match="LEADPIPE_TWILIO_AUTH_TOKEN"):
+            catch_up.twilio_inbound(refused)
+        for ask in (catch_up.twilio_inbound, catch_up.ses_suppressions, catch_up.sns_optouts):
+            with pytest.raises(TransientError):
+                ask(away)
+    finally:
+        refused.close()
+        away.close()
+    denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListSuppressedDestinations")
+    assert isinstance(catch_up._aws_failure(denied, "a list"), ConfigurationError)
 
 
 def test_addresses_on_ses_s_list_and_numbers_on_sns_s_list_become_suppressions_once(meeting: Meeting) -> None:
