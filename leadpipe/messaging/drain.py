@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leadpipe.messaging import caps, outcomes, suppression, switch, workers
+from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.channels.base import Channel, SendResult
-from leadpipe.messaging.claim import Claimed, claim
+from leadpipe.messaging.claim import claim
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

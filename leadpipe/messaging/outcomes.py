@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from leadpipe.messaging import suppression
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.channels.base import Outcome, SendResult
 from leadpipe.messaging.channels.codes import Kind, twilio_meaning
-from leadpipe.messaging.claim import Claimed
 from leadpipe.messaging.protocol import Event, Move, State, move_where_legal
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from leadpipe.clock import FixedClock
 from leadpipe.conversation.inbound import Inbound, store_inbound
 from leadpipe.messaging import suppression
-from leadpipe.messaging.claim import Claim, claim
+from leadpipe.messaging.batch import Claim
+from leadpipe.messaging.claim import claim
 from leadpipe.outreach import enrol
 from leadpipe.settings import Sending, Settings
 from tests.conversation.conftest import EMAIL, PHONE, AddPerson, ReadReplies, Rows, Say, Write

@@ -16,9 +16,10 @@ from leadpipe.clock import FixedClock
 from leadpipe.messaging import claim as claims
 from leadpipe.messaging import drain as drains
 from leadpipe.messaging import outcomes, switch, workers
+from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
 from leadpipe.messaging.channels.base import SendRequest, SendResult
-from leadpipe.messaging.claim import Claimed, claim
+from leadpipe.messaging.claim import claim
 from leadpipe.messaging.suppression import suppress
 from leadpipe.settings import Settings
 
