@@ -112,17 +112,17 @@ def enqueue_planned(
     """
     since = clock.now() - PLANNED_WITHIN
     desk = _Desk(engine=engine, settings=settings, clock=clock, run_key=run_key)
-    with queue.reader(lake, planned_since=since, cohorts=cohorts) as reader:
+    with queue.extract(lake, planned_since=since, cohorts=cohorts) as extract:
         # Two parts at once: one is judged here while the server stores the other.
         with ThreadPoolExecutor(WORKERS, "enqueue") as pool:
             under_way: deque[Future[Enqueued]] = deque()
-            for rows in reader.parts(is_planned=True, count=CHUNK):
+            for rows in extract.parts(is_planned=True, count=CHUNK):
                 under_way.append(pool.submit(desk.enqueue, rows))
                 if len(under_way) > WORKERS:
                     desk.add(under_way.popleft().result())
             for future in under_way:
                 desk.add(future.result())
-        for rows in reader.parts(is_planned=False, count=CHUNK):
+        for rows in extract.parts(is_planned=False, count=CHUNK):
             with engine.begin() as connection:
                 _record(connection, [(row, row.outcome, row.code or "") for row in rows], run_key, now=clock.now())
     return desk.total()

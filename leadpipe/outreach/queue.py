@@ -21,11 +21,11 @@ import pyarrow as pa
 from leadpipe.store.lake import retried
 
 if TYPE_CHECKING:
-    import duckdb
-
     from leadpipe.store.lake import Lake
 
 TABLE = "outreach.queue"
+# Rows of one group in a file that is read part by part.
+ROW_GROUP = 10_240
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT = pa.timestamp("us", tz="UTC")
 QUEUE_SCHEMA = pa.schema(
@@ -139,60 +139,52 @@ def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
-    """The queue as one snapshot: what a planning replaces meanwhile does not mix with these rows.
+class Extract:
+    """Rows of the queue as they stood at one moment, on disk: a planning that replaces them meanwhile changes nothing.
 
     Attributes:
-        planned_since: rows of an earlier planning are passed over.
-        cohorts: only these; None reads all.
+        planned: file of the rows with the outcome ``planned``.
+        others: file of all the others.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    version: int
-    planned_since: datetime
-    cohorts: Sequence[date] | None
+    planned: Path
+    others: Path
 
     def parts(self, *, is_planned: bool, count: int) -> Iterator[list[QueueRow]]:
-        """Rows by cohort and person, about ``count`` people at a time.
+        """Rows in the order they were planned in, ``count`` at a time; memory follows ``count``."""
+        import pyarrow.parquet as pq
 
-        Args:
-            is_planned: rows with the outcome ``planned``, or all the others.
-            count: how many people at once.
-        """
-        wanted = (
-            f"from {TABLE} at (version => {self.version}) where planned_at >= ? and (outcome = 'planned') = ? "
-            "and (? or cohort in (select unnest(?::date[])))"
-        )
-        values = [self.planned_since, is_planned, self.cohorts is None, list(self.cohorts or ())]
-        # Parts follow the order the rows lie in, so that each reads its own files and the whole stays linear.
-        bounds = self.connection.execute(
-            "with people as (select cohort, person_id, dense_rank() over (order by cohort, person_id) as rank "  # noqa: S608
-            f"{wanted}) select min(cohort), max(cohort), min(person_id) filter (where cohort = first), "
-            "max(person_id) filter (where cohort = last) from (select *, (rank - 1) // ? as part, "
-            "min(cohort) over (partition by (rank - 1) // ?) as first, "
-            "max(cohort) over (partition by (rank - 1) // ?) as last from people) group by part order by part",
-            [*values, count, count, count],
-        ).fetchall()
-        for first, last, first_id, last_id in bounds:
-            rows = self.connection.execute(
-                f"select {', '.join(QUEUE_SCHEMA.names)} {wanted} and cohort between ? and ? "  # noqa: S608 - our own
-                "and (cohort > ? or person_id >= ?) and (cohort < ? or person_id <= ?) "
-                "order by cohort, plan, person_id",
-                [*values, first, last, first, first_id, last, last_id],
-            ).to_arrow_table()
-            yield [QueueRow._make(row) for row in zip(*(_values(column) for column in rows.columns), strict=True)]
+        with pq.ParquetFile(self.planned if is_planned else self.others) as file:
+            for batch in file.iter_batches(batch_size=count):
+                yield [QueueRow._make(row) for row in zip(*map(_values, batch.columns), strict=True)]
 
 
 @contextmanager
-def reader(lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None) -> Generator[Reader]:
-    """A reader of the queue as it stands now."""
-    with lake.connect(read_only=True) as connection:
-        found = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
-        version = int(found[0]) if found and found[0] is not None else 0
-        yield Reader(connection=connection, version=version, planned_since=planned_since, cohorts=cohorts)
+def extract(lake: Lake, *, planned_since: datetime, cohorts: Sequence[date] | None) -> Generator[Extract]:
+    """The queue copied out in one reading, without the lake being held while it is worked on.
+
+    Args:
+        lake: where the queue lies.
+        planned_since: rows of an earlier planning are passed over.
+        cohorts: only these; None reads all.
+    """
+    lake.home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="queue-", dir=lake.home) as folder:
+        found = Extract(planned=Path(folder) / "planned.parquet", others=Path(folder) / "others.parquet")
+        with lake.connect(read_only=True) as connection:
+            connection.begin()
+            for path, condition in ((found.planned, "outcome = 'planned'"), (found.others, "outcome <> 'planned'")):
+                connection.execute(
+                    f"copy (select {', '.join(QUEUE_SCHEMA.names)} from {TABLE} where planned_at >= $since "  # noqa: S608
+                    f"and {condition} and ($every or cohort in (select unnest($cohorts::date[])))) "
+                    f"to '{path}' (format parquet, row_group_size {ROW_GROUP})",
+                    {"since": planned_since, "every": cohorts is None, "cohorts": list(cohorts or ())},
+                )
+            connection.commit()
+        yield found
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def _values(column: pa.Array) -> list[Any]:
     """A column as Python values; times by hand, since the libraries take ten times as long for each."""
     if not pa.types.is_timestamp(column.type):
         return column.to_pylist()

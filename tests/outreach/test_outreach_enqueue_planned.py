@@ -96,34 +96,28 @@ def test_what_was_planned_longer_than_a_day_ago_is_not_enqueued(add_person: Any,
     assert counts(world)["enrolments"] == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ("update ledger.people set stage = 'Closed'", "stop_stage"),
-        ("update ledger.people set automation_paused_at = :now", "automation_paused"),
-        ("update ledger.people set deleted_at = :now", "gone"),
-        ("update ledger.people set last_two_way_at = :later", "replied"),
-        (
-            "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, step, opened_at, next_due_at) "
-            "values (1, 'new_lead', 'test', 1, 'welcome_email', :now, :later)",
-            "outranked",
-        ),
-        (
-            "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, state, step, opened_at) "
-            "values (1, 'reactivation', 'test', 1, 'ended', 'offer', :now)",
-            "already_met",
-        ),
-    ],
-)
-def test_what_changed_since_the_planning_is_left_out_with_its_reason(
-    add_person: Any, world: World, change: str, code: str
-) -> None:
-    add_person(1, age=AGED)
+CHANGES = {
+    "stop_stage": "update ledger.people set stage = 'Closed' where person_id = :id",
+    "automation_paused": "update ledger.people set automation_paused_at = :at where person_id = :id",
+    "gone": "update ledger.people set deleted_at = :at where person_id = :id",
+    "replied": "update ledger.people set last_two_way_at = :at where person_id = :id",
+    "outranked": "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, step, opened_at, "
+    "next_due_at) values (:id, 'new_lead', 'test', 1, 'welcome_email', :at, :at)",
+    "already_met": "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, state, step, opened_at) "
+    "values (:id, 'reactivation', 'test', 1, 'ended', 'offer', :at)",
+}
+
+
+def test_what_changed_since_the_planning_is_left_out_with_its_reason(add_person: Any, world: World) -> None:
+    for person_id in range(1, len(CHANGES) + 1):
+        add_person(person_id, age=AGED)
     world.plan()
-    now = world.clock.now()
-    world.sql(change, **{name: now + timedelta(minutes=1) for name in ("now", "later") if f":{name}" in change})
+    at = world.clock.now() + timedelta(minutes=1)
+    for person_id, change in enumerate(CHANGES.values(), start=1):
+        world.sql(change, id=person_id, **({"at": at} if ":at" in change else {}))
     assert world.enqueue_planned().count_new == 0
-    assert world.sql("select outcome, code from ledger.decisions") == [("waits", code)]
+    decisions = world.sql("select outcome, code from ledger.decisions order by person_id")
+    assert decisions == [("waits", code) for code in CHANGES]
     assert world.sql("select count(*) from ledger.messages") == [(0,)]
 
 
@@ -169,11 +163,10 @@ def test_records_with_one_address_planned_in_two_cohorts_get_one_message(add_per
         world.plan(cohort)
     assert world.outcomes() == {1: ("planned", None), 2: ("planned", None)}
     assert world.enqueue_planned().count_new == 1
-    assert world.sql("select person_id, outcome, code from ledger.decisions order by person_id") == [
-        (1, "waits", "same_contact_point"),
-        (2, "queued", None),
-    ]
-    assert [row[2:] for row in world.passages(1)] in ([], [("ended", "still_looking", "same_contact_point")])
+    decisions = dict(world.sql("select coalesce(code, outcome), person_id from ledger.decisions"))
+    assert sorted(decisions) == ["queued", "same_contact_point"]
+    left_out = world.passages(decisions["same_contact_point"])
+    assert [row[2:] for row in left_out] in ([], [("ended", "still_looking", "same_contact_point")])
 
 
 def test_a_better_band_goes_first(add_person: Any, world: World) -> None:

@@ -365,8 +365,8 @@ def test_more_people_than_a_chunk_are_all_planned_and_read_back_in_parts(
         add_person(person_id, age=AGED + timedelta(days=13 * person_id))
     assert world.plan().count_rows == 11
     since = world.clock.now() - timedelta(hours=1)
-    with queue.reader(world.lake, planned_since=since, cohorts=None) as reader:
-        parts = list(reader.parts(is_planned=True, count=3))
+    with queue.extract(world.lake, planned_since=since, cohorts=None) as extract:
+        parts = list(extract.parts(is_planned=True, count=3))
     assert [len(part) for part in parts] == [3, 3, 3, 2]
     assert sorted(row.person_id for part in parts for row in part) == list(range(1, 12))
     assert {row.due_at for part in parts for row in part} == {row["due_at"] for row in world.queue()}
@@ -377,8 +377,8 @@ def test_rows_read_are_of_one_snapshot(add_person: Any, world: World) -> None:
         add_person(person_id, age=AGED)
     world.plan()
     since = world.clock.now() - timedelta(hours=1)
-    with queue.reader(world.lake, planned_since=since, cohorts=None) as reader:
-        parts = reader.parts(is_planned=True, count=2)
+    with queue.extract(world.lake, planned_since=since, cohorts=None) as extract:
+        parts = extract.parts(is_planned=True, count=2)
         first = next(parts)
         world.sql("update ledger.people set stage = 'Closed'")
         world.plan()
