@@ -6,6 +6,7 @@ What lives here: reading statements from a person or a pipe, and the dot command
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Generator
@@ -34,10 +35,11 @@ union all
 select schema_name || '.' || view_name, 'view', comment
 from duckdb_views() where database_name = 'lake' and not internal
 order by name"""
+# A view of DuckLake keeps no comments on its columns, so those come from dbt's manifest where there is one.
 COLUMNS = """
-select column_name, data_type, comment as means
-from duckdb_columns()
-where database_name = 'lake' and (schema_name || '.' || table_name = '{name}' or table_name = '{name}')
+select column_name, data_type, coalesce(comment, meanings[column_name]) as means
+from duckdb_columns(), (select map({names}::text[], {meanings}::text[]) as meanings)
+where database_name = 'lake' and (schema_name || '.' || table_name = {name} or table_name = {name})
 order by schema_name, table_name, column_index"""
 
 
@@ -164,14 +166,14 @@ class Shell:
     def _command(self, text: str) -> bool:
         """Do one dot command; False to leave."""
         word, _, rest = text.partition(" ")
-        rest = rest.strip().rstrip(";").replace("'", "''")
+        rest = rest.strip().rstrip(";")
         match word:
             case ".quit" | ".exit" | ".q":
                 return False
             case ".tables":
                 self._answer(TABLES)
             case ".schema" if rest:
-                self._answer(COLUMNS.format(name=rest))
+                self._answer(_columns_query(rest))
             case ".schema":
                 self._answer("describe")
             case ".reach":
@@ -186,3 +188,31 @@ class Shell:
 
     def _say(self, words: str) -> None:
         print(words, file=sys.stderr, flush=True)  # noqa: T201 - the shell's own words
+
+
+def _columns_query(table: str) -> str:
+    meanings = _meanings(table)
+    return COLUMNS.format(
+        name=_literal(table),
+        names=f"[{', '.join(map(_literal, meanings))}]",
+        meanings=f"[{', '.join(map(_literal, meanings.values()))}]",
+    )
+
+
+def _meanings(table: str) -> dict[str, str]:
+    """What dbt's manifest says of a table's columns; nothing when there is no manifest."""
+    from leadpipe.store.dbt import MANIFEST
+
+    try:
+        manifest = json.loads(MANIFEST.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    for node in [*manifest["nodes"].values(), *manifest["sources"].values()]:
+        name = node.get("alias") or node["name"]
+        if node["resource_type"] in ("model", "source") and table in (name, f"{node['schema']}.{name}"):
+            return {column: known["description"] for column, known in node["columns"].items()}
+    return {}
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

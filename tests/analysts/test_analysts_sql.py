@@ -138,10 +138,13 @@ def test_statements_from_a_pipe_are_answered_one_by_one_and_an_error_ends_nothin
 
 
 def test_the_shell_lists_tables_describes_them_and_says_how_far_time_travel_goes(here: Environment) -> None:
-    done = ask(
-        here, said=".tables\n.schema marts.leads\n.reach\n.mode csv\nselect 1 as a;\n.nonsense\n.quit\nselect 2;\n"
-    )
+    typed = (
+        ".tables", ".schema marts.leads", ".schema raw.spend", ".reach", ".mode csv", "select 1 as a;", ".nonsense",
+        ".quit", "select 2;",
+    )  # fmt: skip
+    done = ask(here, said="\n".join(typed))
     assert "raw.fub__people" in done.stdout
+    assert "The lead source, as the CRM spells it" in done.stdout, "what dbt says of a column"
     assert "seen_at     │ TIMESTAMP WITH TIME ZONE" in done.stdout
     assert done.stdout.endswith("a\n1\n"), "nothing is read after .quit"
     assert "AT (TIMESTAMP => ...) reaches back to 2" in done.stderr

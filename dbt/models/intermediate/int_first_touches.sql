@@ -51,7 +51,8 @@ select
     ---- timestamps
     -- A person who was just created waits since then; one who was there before, since they asked again.
     case
-        when passages.opened_at > leads.created_at + interval 24 hour then coalesce(inquiries.occurred_at, passages.opened_at)
+        when passages.opened_at > leads.created_at + interval 24 hour
+            then coalesce(inquiries.occurred_at, passages.opened_at)
         else leads.created_at
     end as asked_at,
     first_messages.accepted_at as first_touch_at
