@@ -6,6 +6,7 @@ What lives here: jobs and their moments. What does not: what a job does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import inspect
 import itertools
@@ -66,10 +67,10 @@ class Scheduler:
                 self._start(job)
                 continue
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout=pause)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: before Python 3.12 it may swallow a cancellation that comes with the wake-up.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     async def close(self) -> None:
         """Cancel the jobs under way."""

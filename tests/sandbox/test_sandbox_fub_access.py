@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -124,25 +123,18 @@ def test_beyond_the_window_comes_a_429_with_whole_seconds_and_another_context_go
     assert sandbox.raw("GET", "people").status_code == 200
 
 
-def test_the_window_slides(sandbox: Any) -> None:
+def test_the_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
     from leadpipe.sandbox.fub.limits import Windows
 
-    windows = Windows()
+    windows, now = Windows(), [100.0]
     windows.limits["notes"] = 2
-    now = [100.0]
-    real, time.monotonic = time.monotonic, lambda: now[0]
-    try:
-        first = windows.take("notes", has_system=True)
-        now[0] = 106.0
-        second = windows.take("notes", has_system=True)
-        third = windows.take("notes", has_system=True)
-        now[0] = 110.1
-        fourth = windows.take("notes", has_system=True)
-    finally:
-        time.monotonic = real
-    assert [first[0], second[0], third[0], fourth[0]] == [True, True, False, True]
+    monkeypatch.setattr("leadpipe.sandbox.fub.limits.monotonic", lambda: now[0])
+    answers = []
+    for now[0] in (100.0, 106.0, 106.0, 110.1):
+        answers.append(windows.take("notes", has_system=True))
+    assert [has_room for has_room, _ in answers] == [True, True, False, True]
     # Room comes when the first of the two leaves the window, four seconds later.
-    assert third[1]["Retry-After"] == "4"
+    assert answers[2][1]["Retry-After"] == "4"
 
 
 def test_our_client_waits_out_a_429_that_the_headers_did_not_announce(sandbox: Any) -> None:

@@ -143,8 +143,9 @@ def test_raw_mail_works_too(sandbox: Any, ses: Any) -> None:
     sandbox.wait(lambda: events(sandbox) and events(sandbox)[0]["mail"]["tags"]["leadpipe_mid"] == ["m-7"])
 
 
-def test_the_send_rate_and_the_daily_quota_hold(start: Any) -> None:
+def test_the_send_rate_and_the_daily_quota_hold(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox = start(ses_max_send_rate=3, ses_max_24_hour_send=5)
+    monkeypatch.setattr("leadpipe.sandbox.aws.ses.monotonic", lambda: 100.0)
     ses = aws(sandbox, "sesv2")
     codes = []
     for number in range(5):
@@ -153,7 +154,8 @@ def test_the_send_rate_and_the_daily_quota_hold(start: Any) -> None:
             codes.append("")
         except boto.ClientError as error:
             codes.append(error.response["Error"]["Code"])
-    assert "TooManyRequestsException" in codes
+    assert codes == ["", "", "", "TooManyRequestsException", "TooManyRequestsException"]
+    monkeypatch.setattr("leadpipe.sandbox.aws.ses.monotonic", lambda: 101.5)
     sandbox.call("config", ses_max_send_rate=1000)
     with pytest.raises(boto.ClientError, match="LimitExceededException"):
         for number in range(6):

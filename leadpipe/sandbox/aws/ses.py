@@ -12,12 +12,12 @@ import binascii
 import json
 import re
 import secrets
-import time
 import uuid
 from collections import deque
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.utils import parseaddr
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -108,7 +108,7 @@ class Ses:
 
     def _is_too_fast(self) -> bool:
         """Above ``MaxSendRate`` within a second of the wall clock."""
-        now = time.monotonic()
+        now = monotonic()
         while self._sent and self._sent[0] <= now - 1:
             self._sent.popleft()
         if len(self._sent) >= self._sandbox.config.ses_max_send_rate:

@@ -8,8 +8,8 @@ agree with its mistakes.
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict, deque
+from time import monotonic
 
 WINDOW_SECONDS = 10
 LIMITS = {"global": 250, "events": 20, "PUT.people": 25, "notes": 10}
@@ -41,7 +41,7 @@ class Windows:
         limit = (self.limits if has_system else self.without_system).get(context)
         if limit is None:
             return True, {"X-RateLimit-Context": context}
-        now = time.monotonic()
+        now = monotonic()
         sent = self._sent[context]
         while sent and sent[0] <= now - WINDOW_SECONDS:
             sent.popleft()
