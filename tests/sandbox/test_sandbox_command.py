@@ -175,3 +175,17 @@ def test_the_control_client_closes(start: Any) -> None:
     sandbox = start()
     with SandboxControl(sandbox.url) as control:
         assert control.summary()["people"] == 0
+
+
+def test_the_documentation_names_every_control_act_and_setting_switch() -> None:
+    from leadpipe.sandbox.population.agents import ACTS
+    from leadpipe.sandbox.world import World
+
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+    routes = {getattr(route, "path", "") for route in World(SandboxConfig()).routes()}
+    controls = {path.rpartition("/")[2] for path in routes if path.startswith("/_control/")}
+    assert {name for name in controls if f"`{name}`" not in text and f"/_control/{name}" not in text} == set()
+    assert {path for path in routes if path.startswith("/_truth/") and path not in text} == set()
+    assert {act for act in ACTS if act not in text} == set()
+    named = re.findall(r"`(fub_\w+_works?)`", text)
+    assert named and set(named) <= set(SandboxConfig.model_fields)
