@@ -114,11 +114,15 @@ class FubClient:
         Only the ``next`` token is used: official examples show ``nextLink`` with foreign hosts, which must not see
         our credentials.
         """
+        return (rows for rows, _ in self.walk(path, params))
+
+    def walk(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[tuple[list[Row], str | None]]:
+        """The same pages, each with the token of the one that follows it."""
         query: dict[str, Any] = {"limit": PAGE_LIMIT, **(params or {})}
         while True:
             answer = self.get(path, query)
-            yield rows_of(answer, path)
             token = answer.get("_metadata", {}).get("next")
+            yield rows_of(answer, path), token
             if not token:
                 return
             query["next"] = token

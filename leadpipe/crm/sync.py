@@ -10,16 +10,14 @@ changes under the walk lies beyond it and is read by the next pass. Each pass re
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.crm import intake, landing, optouts, tables, watermark
-from leadpipe.crm.mapping import Inquiry
+from leadpipe.crm.passes import Pass, digest_of, in_batches, noting_ids
 from leadpipe.crm.tables import RawTable, read_id, read_time
 from leadpipe.errors import Rejected
 from leadpipe.store import quarantine
@@ -42,37 +40,10 @@ ACTIVITY = (tables.EVENTS, tables.NOTES, tables.CALLS, tables.TASKS, tables.APPO
 # Records are stored in batches as they come, so that a killed pass keeps what it has read.
 PEOPLE_BATCH = 5_000
 ACTIVITY_BATCH = 2_000
-# A million old events at 200 a second are an hour and a half: history is read in slices, a slice a pass.
+# A million old events at 200 a second are an hour and a half: history is read in slices, a slice a pass. The first
+# pass keeps its short: the team waits for it.
 HISTORY_SECONDS = 25.0
-
-
-@dataclass(kw_only=True)
-class Pass:
-    """What one pass read: people, new ones, inquiries, counts by table."""
-
-    is_first: bool = False
-    person_ids: list[int] = field(default_factory=list[int])
-    new_ids: list[int] = field(default_factory=list[int])
-    new_inquiries: list[Inquiry] = field(default_factory=list[Inquiry])
-    human_ids: list[int] = field(default_factory=list[int])
-    count_by_table: dict[str, int] = field(default_factory=dict[str, int])
-    count_set_aside: int = 0
-    is_history_complete: bool = True
-
-    def add(self, taken: Intake) -> None:
-        """Count one stored batch."""
-        self.person_ids += taken.person_ids
-        self.new_ids += taken.new_ids
-        fresh = set(taken.new_inquiry_ids)
-        self.new_inquiries += [inquiry for inquiry in taken.inquiries if inquiry.event_id in fresh]
-        self.human_ids += taken.human_ids
-        self.count_set_aside += taken.count_set_aside
-        for name, count in taken.count_by_table.items():
-            self.count(name, count)
-
-    def count(self, table: str, count: int) -> None:
-        """Count rows written to a raw table."""
-        self.count_by_table[table] = self.count_by_table.get(table, 0) + count
+HISTORY_FIRST_SECONDS = 8.0
 
 
 class Sync:
@@ -168,10 +139,10 @@ class Sync:
         if high is None:
             page = next(self._crm.pages(table.collection), [])
             newest = max((i for row in page if (i := read_id(row)) is not None), default=0)
-            watermark.write_int(self._engine, f"{source}_history", newest + 1, now=now)
+            watermark.put_place(self._engine, f"{source}_history", newest + 1, None, now=now)
         else:
             tops = [high]
-            pages = _noting_ids(self._above(table, max(0, high - OVERLAP_IDS)), tops)
+            pages = noting_ids(self._above(table, max(0, high - OVERLAP_IDS)), tops)
             self._take(source, pages, ACTIVITY_BATCH, lambda rows: self._keep(table, rows, result, now=now), now)
             newest = max(tops)
         watermark.write_int(self._engine, source, newest, now=now)
@@ -187,24 +158,45 @@ class Sync:
 
     def _history(self, table: RawTable, source: str, result: Pass, *, now: datetime) -> bool:
         """Read on downwards for a while; True when everything there was before the first pass is stored."""
-        low = watermark.read_int(self._engine, f"{source}_history")
+        low, token = watermark.read_place(self._engine, f"{source}_history")
         if low is None or low == 0:
             return True
-        until = self._monotonic() + HISTORY_SECONDS
-        pages = self._crm.pages(table.collection, {"idLessThan": low})
-        for rows in _batches(self._below(pages, low), ACTIVITY_BATCH):
-            self._keep(table, rows, result, now=now, is_history=True)
-            low = min((i for row in rows if (i := read_id(row)) is not None), default=low)
-            watermark.put_int(self._engine, f"{source}_history", low, now=now)
-            if self._monotonic() >= until:
+        until = self._monotonic() + (HISTORY_FIRST_SECONDS if result.is_first else HISTORY_SECONDS)
+        rows: list[Row] = []
+        for page, following in self._below(table, low, token):
+            rows += page
+            is_over = bool(rows) and self._monotonic() >= until
+            if len(rows) >= ACTIVITY_BATCH or is_over:
+                self._keep(table, rows, result, now=now, is_history=True)
+                low = min((i for row in rows if (i := read_id(row)) is not None), default=low)
+                watermark.put_place(self._engine, f"{source}_history", low, following, now=now)
+                rows = []
+            if is_over:
                 return False
-        watermark.put_int(self._engine, f"{source}_history", 0, now=now)
+        if rows:
+            self._keep(table, rows, result, now=now, is_history=True)
+        watermark.put_place(self._engine, f"{source}_history", 0, None, now=now)
         return True
 
-    @staticmethod
-    def _below(pages: Iterator[list[Row]], low: int) -> Iterator[list[Row]]:
-        # Where `idLessThan` is ignored, the pages above are walked again and dropped here.
-        return ([row for row in page if (read_id(row) or 0) < low] for page in pages)
+    def _below(self, table: RawTable, low: int, token: str | None) -> Iterator[tuple[list[Row], str | None]]:
+        """Pages of ids below ``low`` with the token of the next: by the documented filter, else by the token kept.
+
+        An ignored filter or a token that is no longer good shows in the rows; then the list is walked from its top and
+        what lies above is dropped.
+        """
+        ways: list[Row] = [{"idLessThan": low}, *([{"next": token}] if token else []), {}]
+        for way in ways:
+            try:
+                for number, (page, following) in enumerate(self._crm.walk(table.collection, way)):
+                    older = [row for row in page if (read_id(row) or 0) < low]
+                    if number == 0 and way and len(older) < len(page):
+                        break
+                    yield older, following
+                else:
+                    return
+            except Rejected as error:
+                if error.code != "400" or not way:
+                    raise
 
     def _keep(self, table: RawTable, rows: list[Row], result: Pass, *, now: datetime, is_history: bool = False) -> None:
         if table is tables.EVENTS:
@@ -246,7 +238,7 @@ class Sync:
             for page in self._crm.pages("textMessages", {"personId": person_id})
             for row in page
         ]
-        digest = _digest([*people, *texts])
+        digest = digest_of([*people, *texts])
         if not watermark.is_same(self._engine, "conversations", digest):
             result.add(self._store(people=people, activities={"textMessages": texts}, now=now))
             watermark.put_digest(self._engine, "conversations", digest, now=now)
@@ -261,7 +253,7 @@ class Sync:
             query = {"includeDeleted": 1, "includeArchived": 1} if table is tables.DEALS else {}
             rows = [row for page in self._crm.pages(table.collection, query) for row in page]
             result.count(table.name, 0)
-            source, digest = f"fub_{table.collection}_whole", _digest(rows)
+            source, digest = f"fub_{table.collection}_whole", digest_of(rows)
             if not watermark.is_same(self._engine, source, digest):
                 changed[table] = rows
                 digests[source] = digest
@@ -324,36 +316,14 @@ class Sync:
         The overlap makes every pass read some records again, and opening the lake to find that none changed is most of
         what a pass costs. Whatever a record is changed to, its times or the team's next act differ from what was read.
         """
-        batches = _batches(pages, size)
+        batches = in_batches(pages, size)
         first = next(batches, [])
-        digest = _digest(first)
+        digest = digest_of(first)
         if watermark.is_same(self._engine, source, digest) and len(first) < size:
             return
         for batch in itertools.chain([first] if first else [], batches):
             keep(batch)
         watermark.put_digest(self._engine, source, digest, now=now)
-
-
-def _digest(rows: Iterable[Row]) -> str:
-    """One digest of records, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(map(tables.canonical, rows))).encode()).hexdigest()
-
-
-def _noting_ids(pages: Iterator[list[Row]], seen: list[int]) -> Iterator[list[Row]]:
-    for page in pages:
-        seen += [i for row in page if (i := read_id(row)) is not None]
-        yield page
-
-
-def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for page in pages:
-        batch += page
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _is_id(value: object) -> bool:

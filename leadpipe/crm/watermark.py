@@ -38,9 +38,15 @@ def write_int(engine: Engine, source: str, last_id: int, *, now: datetime) -> No
         _write(engine, source, {"id": last_id}, now)
 
 
-def put_int(engine: Engine, source: str, value: int, *, now: datetime) -> None:
-    """Set an id mark whichever way it moves: a place in a history that is read downwards."""
-    _write(engine, source, {"id": value}, now)
+def read_place(engine: Engine, source: str) -> tuple[int | None, str | None]:
+    """A place in a history that is read downwards: the lowest id read, and the token of the page below it."""
+    value = _value(engine, source) or {}
+    return (int(value["id"]) if "id" in value else None), value.get("next")
+
+
+def put_place(engine: Engine, source: str, low: int, token: str | None, *, now: datetime) -> None:
+    """Keep a place in a history that is read downwards."""
+    _write(engine, source, {"id": low, "next": token}, now)
 
 
 def is_same(engine: Engine, source: str, digest: str) -> bool:

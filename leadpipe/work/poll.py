@@ -16,8 +16,9 @@ from sqlalchemy import text
 from leadpipe.crm import action_plans, tables, watermark, webhooks
 from leadpipe.crm import sweep as id_sweep
 from leadpipe.crm.intake import Intake
+from leadpipe.crm.passes import Pass
 from leadpipe.crm.sweep import Swept
-from leadpipe.crm.sync import ACTIVITY, SMALL, Pass, Sync
+from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
 

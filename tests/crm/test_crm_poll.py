@@ -15,8 +15,9 @@ from leadpipe.clock import read_offset, set_offset
 from leadpipe.crm import intake, landing, sweep, tables, watermark, webhooks
 from leadpipe.crm import sync as sync_module
 from leadpipe.crm.intake import Wanted
+from leadpipe.crm.passes import Pass
 from leadpipe.crm.sync import OVERLAP, Sync
-from leadpipe.errors import BadRecord, TransientError
+from leadpipe.errors import BadRecord, Rejected, TransientError
 from leadpipe.messaging.suppression import wrong_number
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.world import World
@@ -258,9 +259,41 @@ def test_history_is_read_downwards_in_slices_and_a_stop_costs_nothing(
     )  # fmt: skip
     monkeypatch.setattr(sync_module, "ACTIVITY_BATCH", 100)
     passes = [sync.activity(tables.EVENTS, now=ask.now) for _ in range(total // 100 + 2)]
-    assert [p.is_history_complete for p in passes][:2] == [False, False]
+    assert [p.is_history_complete for p in passes][:2] == [False, False], "a page takes longer than a slice may"
     assert passes[-1].is_history_complete
     assert ask.lake("select count(*), count(distinct event_id) from raw.fub__events") == [(total, total)]
+
+
+def test_history_goes_on_by_the_documented_filter_by_the_token_or_from_the_top(
+    sync: Sync, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = [{"id": number, "personId": 1, "created": "2025-01-01T00:00:00Z"} for number in range(400, 0, -1)]
+    asked: list[dict[str, Any]] = []
+    works: set[str] = set()
+
+    def walk(path: str, query: dict[str, Any]) -> Any:
+        asked.append(query)
+        if "next" in query and "token" not in works:
+            raise Rejected("FUB GET /notes: HTTP 400 Invalid value for 'next' parameter.", code="400")
+        below = query.get("idLessThan", 10**9) if "filter" in works else 10**9
+        rows = [row for row in everything if row["id"] < min(below, int(query.get("next") or 10**9))]
+        pages = [rows[start : start + 100] for start in range(0, len(rows), 100)]
+        return iter([(page, str(page[-1]["id"])) for page in pages])
+
+    monkeypatch.setattr(sync._crm, "walk", walk)
+    kept: list[int] = []
+    monkeypatch.setattr(sync, "_keep", lambda _, rows, *__, **___: kept.extend(row["id"] for row in rows))
+    for way, ways in (("filter", 1), ("token", 2), ("neither", 3)):
+        works.clear()
+        works.add(way)
+        kept.clear()
+        asked.clear()
+        watermark.put_place(sync._engine, "fub_notes_history", 250, "250", now=ask.now)
+        assert sync._history(tables.NOTES, "fub_notes", Pass(), now=ask.now)
+        assert sorted(set(kept)) == list(range(1, 250))
+        assert len(asked) == ways
+    assert sync._history(tables.NOTES, "fub_notes", Pass(), now=ask.now)
+    assert len(asked) == 3, "what is complete is asked for no more"
 
 
 def ask_total(runtime: Runtime, collection: str) -> int:
