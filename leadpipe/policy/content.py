@@ -20,6 +20,7 @@ STOP_HINT_EVERY = timedelta(days=30)
 # pattern group -> (decision, code, rule); the first that matters comes first.
 _LINT: tuple[tuple[str, str, str, str], ...] = (
     ("fair_housing", "BLOCK", "fair_housing", "C36"),
+    ("referral", "BLOCK", "respa_referral", "C39"),
     ("money_block", "BLOCK", "offer_not_approved", "C39"),
     ("money_review", "REVIEW", "respa_affiliated", "C39"),
     ("shaft_block", "BLOCK", "shaft", "C27"),
@@ -50,8 +51,6 @@ def lint(case: Case, pack: Pack, settings: PolicySettings) -> list[Found]:
         body = body.replace(offer, "")
     hits = list(chain.from_iterable(_hits(part, pack) for part in (*body.split("\n\n"), case.subject or "")))
     found = list(dict.fromkeys(hits)) if hits else hits
-    if any(code == "offer_not_approved" for _, code, _ in found) and "refer a friend" in body.lower():
-        found.append(("BLOCK", "respa_referral", "C39"))
     found += _email(case, pack, settings) if case.channel == "email" else _text(case, settings)
     return found
 

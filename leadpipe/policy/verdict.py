@@ -41,7 +41,7 @@ class Finding:
             "rule": self.rule,
             "decision": self.decision,
             "code": self.code,
-            "until": self.until.isoformat() if self.until else None,
+            "until": self.until.isoformat().replace("+00:00", "Z") if self.until else None,
         }
 
 

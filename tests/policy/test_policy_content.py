@@ -60,7 +60,7 @@ BLOCKED = {
         "Solo adultos",
         "En una comunidad cristiana",
     ],
-    "C39": ["Refer a friend and get a 500 dollar gift card", "We pay you cash back", "A guaranteed sale"],
+    "C39": ["Bring a friend and get a gift card", "We pay you cash back", "A guaranteed sale"],
     "C27": ["See it at https://bit.ly/abc", "Near the casino", "Cannabis welcome", "Cigars on us", "Make money fast"],
     "C42": ["No worries, I'm a real person", "I am not a bot", "This is not an automated machine, I'm not a robot"],
 }
@@ -103,6 +103,11 @@ def test_words_that_break_none_go(text: Any, words: str) -> None:
 def test_words_in_doubt_wait_for_a_person(text: Any, words: str, code: str) -> None:
     verdict = text(words)
     assert (verdict.decision, verdict.code) == ("REVIEW", code)
+
+
+def test_a_reward_for_a_referral_is_named_as_one(text: Any) -> None:
+    verdict = text("Refer a friend and get a 500 dollar gift card")
+    assert (verdict.code, codes(verdict)) == ("respa_referral", ["respa_referral", "offer_not_approved"])
 
 
 def test_the_subject_is_read_as_well_as_the_words(decide: Decide) -> None:
