@@ -57,9 +57,18 @@ _DUE = text(
       order by e.next_due_at limit :limit
       for no key update of e skip locked
     )
-    select due.*, m.state as message_state, coalesce(m.accepted_at, m.changed_at) as message_at
-    from due left join ledger.messages m
-      on m.person_id = due.person_id and m.plan = due.plan and m.step = due.step and m.occurrence = due.occurrence
+    select due.*, m.state as message_state, m.at as message_at
+    from due left join lateral (
+      select m.state, coalesce(m.accepted_at, m.changed_at) as at from ledger.messages m
+      where m.person_id = due.person_id and m.plan = due.plan and m.step = due.step and m.occurrence = due.occurrence
+      union all
+      -- Sent to the person this one was merged with, before the passage came over.
+      select m.state, coalesce(m.accepted_at, m.changed_at) from ledger.person_contact_points o
+      join ledger.messages m on m.contact_point_id = o.contact_point_id and m.plan = due.plan and m.step = due.step
+        and m.occurrence = due.occurrence
+      where o.person_id = due.person_id and m.enrolment_id = due.id
+      limit 1
+    ) m on true
     """
 )
 # What waits for a person of the team longer than any message may wait no longer keeps the plans of the lead back.
@@ -87,19 +96,6 @@ _PAUSE = text("update ledger.enrolments set state = 'paused' where id = any(:ids
 _POSTPONE = text(
     "update ledger.enrolments e set next_due_at = p.at "
     "from unnest(cast(:ids as bigint[]), cast(:ats as timestamptz[])) as p (id, at) where p.id = e.id"
-)
-
-
-_REOPEN = text(
-    """
-    update ledger.enrolments e set state = 'open', next_due_at = greatest(e.next_due_at, :now)
-    from ledger.people p
-    where e.state = 'paused' and p.person_id = e.person_id and p.automation_paused_at is null
-      and e.plan <> all(:paused)
-    """
-)
-_PAUSE_PLANS = text(
-    "update ledger.enrolments set state = 'paused' where state = 'open' and next_due_at <= :now and plan = any(:paused)"
 )
 
 
@@ -141,19 +137,6 @@ def advance_due(
 ) -> list[Intent]:
     """Move on up to ``limit`` due passages and return the intents of those whose step sends something now."""
     return advance(engine, settings=settings, clock=clock, limit=limit, market=market).intents
-
-
-def take_up_again(engine: Engine, *, settings: Settings, clock: Clock) -> int:
-    """Passages that waited for a paused plan or person go on, those of plans paused now stop; returns how many go on.
-
-    What fell due meanwhile is due now, or at its own time of day when the step names one. A run asks once, at its
-    beginning.
-    """
-    now, paused = clock.now(), list(paused_plans(settings.plans_path))
-    with engine.begin() as connection:
-        if paused:
-            connection.execute(_PAUSE_PLANS, {"now": now, "paused": paused})
-        return connection.execute(_REOPEN, {"now": now, "paused": paused}).rowcount
 
 
 def advance(

@@ -8,6 +8,7 @@ means and what an edit, a pause and a resume do to the people inside.
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic_core import PydanticCustomError
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.outreach.timing import Delay
@@ -42,6 +44,8 @@ When = Annotated[Delay, BeforeValidator(_delay), PlainSerializer(repr)]
 Event = Literal["reply", "positive_reply", "human_acted", "new_listing"]
 Exit = Literal["reply", "opt_out", "human_acted", "stop_stage", "higher_plan"]
 StepId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+# Files with the time of their last change: what is remembered of them holds until one changes.
+Stamped = tuple[tuple[Path, int], ...]
 AT_ONCE = Delay.parse("at once")
 
 
@@ -156,17 +160,18 @@ class Plan(_Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Plan:
         seen: set[str] = set()
-        for step in self.steps:
+        for index, step in enumerate(self.steps):
             if step.id in seen:
-                raise ValueError(f"step '{step.id}' stands twice; give one of them another id")
+                raise _wrong_step(index, f"step '{step.id}' stands twice; give one of them another id")
             seen.add(step.id)
         for index, step in enumerate(self.steps):
             later = [other.id for other in self.steps[index + 1 :]]
             for target in _targets(step):
                 if target not in later:
-                    raise ValueError(
+                    raise _wrong_step(
+                        index,
                         f"step '{step.id}' leads to '{target}', which is no later step; "
-                        f"repeat a plan through its occurrences, never by a loop"
+                        f"repeat a plan through its occurrences, never by a loop",
                     )
         return self
 
@@ -204,6 +209,11 @@ class Plan(_Part):
         return self.steps[position] if position < len(self.steps) else None
 
 
+def _wrong_step(index: int, what: str) -> PydanticCustomError:
+    """An error of the whole plan that stands at one of its steps; ``plan_file`` reads the position from it."""
+    return PydanticCustomError("step", "{what}", {"what": what, "index": index})
+
+
 def _targets(step: Step) -> list[str]:
     if isinstance(step, BranchStep):
         return [case.then for case in step.cases] + ([step.otherwise] if step.otherwise else [])
@@ -223,20 +233,47 @@ def load_plans(folder: Path | None = None) -> dict[str, Plan]:
     Raises:
         ConfigurationError: the folder is missing or a file is wrong; the message says file:line:column.
     """
+    return dict(_load_folder(_stamped(folder)))
+
+
+def _stamped(folder: Path | None) -> Stamped:
     folder = folder or builtin_folder()
     if not folder.is_dir():
         raise ConfigurationError(f"no folder of plans at {folder}; set LEADPIPE_PLANS_PATH or leave it empty")
-    paths = sorted(folder.glob("*.yaml"))
-    return dict(_load_folder(tuple((path, path.stat().st_mtime_ns) for path in paths)))
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.yaml")))
 
 
 def paused_plans(folder: Path | None = None) -> tuple[str, ...]:
-    """Names of the plans that are paused: their people stay where they are and what waits of them does not leave."""
-    return tuple(name for name, plan in load_plans(folder).items() if plan.is_paused)
+    """Names of the plans that are paused: their people stay where they are and what waits of them does not leave.
+
+    A plan whose file is wrong counts as paused until it is put right; it stops no other.
+
+    Raises:
+        ConfigurationError: the folder is missing.
+    """
+    return _paused(_stamped(folder))
 
 
 @lru_cache(maxsize=8)
-def _load_folder(stamped: tuple[tuple[Path, int], ...]) -> dict[str, Plan]:
+def _paused(stamped: Stamped) -> tuple[str, ...]:
+    from leadpipe.outreach.plan_file import read_plan
+
+    found: set[str] = set()
+    for path, _ in stamped:
+        try:
+            plan = read_plan(path)
+        except ConfigurationError:
+            named = re.search(
+                r"^name:\s*([a-z0-9_]+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+            )
+            found.add(named[1] if named else path.stem)
+        else:
+            found |= {plan.name} if plan.is_paused else set()
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=8)
+def _load_folder(stamped: Stamped) -> dict[str, Plan]:
     from leadpipe.outreach.plan_file import read_plan
     from leadpipe.outreach.templates import template_names
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.outreach.plan import Plan, SendStep
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Loc = tuple[str | int, ...]
 
@@ -81,7 +84,7 @@ def read_plan(path: Path, *, templates: Collection[str] = ()) -> Plan:
         plan = Plan.model_validate(data)
     except ValidationError as error:
         lines = [
-            str(positions.fail(positions.nearest(problem["loc"]), _advice(problem["loc"], problem["msg"])))
+            str(positions.fail(positions.nearest(_place(problem)), _advice(problem["loc"], problem["msg"])))
             for problem in error.errors(include_url=False)
         ]
         raise ConfigurationError("\n".join(lines)) from None
@@ -90,6 +93,12 @@ def read_plan(path: Path, *, templates: Collection[str] = ()) -> Plan:
             mark = positions.nearest(("steps", index, "template"))
             raise positions.fail(mark, f"no template '{step.template}'; known: {', '.join(sorted(templates))}")
     return plan
+
+
+def _place(problem: ErrorDetails) -> Loc:
+    """Where a problem stands: its own location, or the step that the whole plan's check names."""
+    index = problem.get("ctx", {}).get("index")
+    return ("steps", index) if problem["type"] == "step" and index is not None else problem["loc"]
 
 
 def _advice(loc: Loc, message: str) -> str:

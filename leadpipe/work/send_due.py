@@ -5,15 +5,19 @@ What lives here: the order. What does not: the protocol (``messaging``), the pla
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from leadpipe.errors import ConfigurationError
+from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
-from leadpipe.outreach.advance import advance, take_up_again
+from leadpipe.outreach.advance import Advanced, advance
+from leadpipe.outreach.pausing import take_up_again
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -24,14 +28,19 @@ POLL_SECONDS = 1.0
 
 @dataclass(kw_only=True)
 class Sent:
-    """What one run sent and looked up; counts only."""
+    """What one run sent and looked up."""
 
     count_intents: int = 0
     states: Counter[str] = field(default_factory=Counter[str])
+    failures: list[str] = field(default_factory=list[str])
 
     def as_metadata(self) -> dict[str, Any]:
-        """Counts for Dagster."""
-        return {"intents": self.count_intents, **{f"messages_{state}": n for state, n in self.states.items()}}
+        """Counts for Dagster, and what went wrong without stopping the rest."""
+        return {
+            "intents": self.count_intents,
+            **{f"messages_{state}": n for state, n in self.states.items()},
+            **({"failures": "\n".join(self.failures)} if self.failures else {}),
+        }
 
 
 def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Channel] | None = None) -> Sent:
@@ -53,8 +62,28 @@ def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Cha
             time.sleep(POLL_SECONDS)
 
 
+def _advance(runtime: Runtime, report: Sent) -> Advanced:
+    """Due passages move on; a wrong plan file keeps them back and tells the team, while what is queued still leaves."""
+    try:
+        return advance(runtime.engine, settings=runtime.settings, clock=runtime.clock, market=runtime.market_facts)
+    except ConfigurationError as error:
+        now = runtime.clock.now()
+        if str(error) not in report.failures:
+            report.failures.append(str(error))
+        with runtime.engine.begin() as connection:
+            raise_alert(
+                connection,
+                kind="plan_broken",
+                dedupe_key=f"plan_broken:{now.date()}:{hashlib.sha256(str(error).encode()).hexdigest()[:12]}",
+                title="A plan file is wrong; nobody moves on in any plan",
+                body=str(error),
+                now=now,
+            )
+        return Advanced()
+
+
 def _pass(runtime: Runtime, channels: dict[str, Channel], report: Sent) -> bool:
-    advanced = advance(runtime.engine, settings=runtime.settings, clock=runtime.clock, market=runtime.market_facts)
+    advanced = _advance(runtime, report)
     intents = advanced.intents
     report.count_intents += len(intents)
     if intents:

@@ -22,9 +22,10 @@ from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.intent import Intent
 from leadpipe.outreach import events
-from leadpipe.outreach.advance import Advanced, advance, take_up_again
+from leadpipe.outreach.advance import Advanced, advance
 from leadpipe.outreach.enqueue_planned import enqueue_planned
 from leadpipe.outreach.golive import record_go_live
+from leadpipe.outreach.pausing import take_up_again
 from leadpipe.outreach.planner import Planned, plan
 from leadpipe.outreach.queue import QUEUE_SCHEMA
 from leadpipe.scoring.tables import LEAD_SCORES_SCHEMA

@@ -252,6 +252,23 @@ class TestWhoLeaves:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_passage_that_came_over_in_a_merge_goes_on_after_what_was_sent_before(add_person: Any, world: World) -> None:
+    from leadpipe.crm.sweep import follow_merges
+
+    shared = [{"value": "shared@example.com"}]
+    add_person(1, emails=[{"value": "first@example.com"}, *shared], age=timedelta(days=400))
+    add_person(2, emails=shared)
+    enter(world, 2)
+    world.work()
+    assert world.sent() == [(2, "steps", "hello")]
+    add_person(2, emails=shared, stage="Trash")
+    assert follow_merges(world.engine, now=world.clock.now()) == ((2, 1),)
+    world.run_until(world.clock.now() + timedelta(days=10))
+    assert world.sent() == [(2, "steps", "hello"), (1, "steps", "again")]
+    assert world.passages(1) == [("steps", 1, "done", "again", "silence")]
+
+
+@pytest.mark.usefixtures("folder")
 class TestPauses:
     def test_a_paused_person_waits_inside_and_goes_on_after(self, add_person: Any, world: World) -> None:
         add_person(1)
