@@ -97,10 +97,10 @@ def test_a_positive_reply_opens_nurture_and_an_agent_ends_it(add_person: Any, wo
         ("reactivation", 1, "ended", "silence", "positive_reply"),
         ("nurture", 1, "open", "agent_first", None),
     ]
-    world.clock.advance(timedelta(days=3))
+    world.clock.advance(timedelta(hours=20))
     world.work()
     world.note(1, "human_acted")
-    assert world.passages(1)[1][2] in {"done", "ended"}
+    assert world.passages(1)[1] == ("nurture", 1, "done", "agent_first", "agent_took_over")
     world.clock.advance(timedelta(days=30))
     world.work()
     assert world.sent() == []
