@@ -128,8 +128,8 @@ def _apply(
             kind="accepted_twice",
             dedupe_key=f"accepted_twice:{message.id}:{provider_id}",
             title="A provider holds two messages for one of ours",
-            body=f"Message {message.id} is bound to one provider id and a report names another. "
-            f"Run `leadpipe explain {message.id}`.",
+            body=f"Message {message.id} is bound to {message.provider_id} and a report names {provider_id}. "
+            "Look both up in the provider's log; if both went out, tell us how it came about.",
             now=now,
             person_id=message.person_id,
         )

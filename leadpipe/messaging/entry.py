@@ -44,6 +44,8 @@ class Entry:
     inputs: dict[str, Any]
 
 
+# Up to so many messages are written row by row.
+FEW = 50
 _COLUMNS = (
     "id, person_id, contact_point_id, enrolment_id, plan, plan_version, step, occurrence, channel, purpose, template, "
     "template_version, subject, body, segments, score_pct, priority, is_model_written, evidence, evidence_hash, state, "
@@ -128,21 +130,40 @@ def enter(connection: Connection, entries: Sequence[Entry], *, now: datetime) ->
         if not is_legal(Event.ENQUEUE, None, entry.state):
             raise IllegalMove(f"message {entry.intent.id}: none starts as {entry.state}")
     cursor = _cursor(connection)
+    rows = [_row(entry, now) for entry in entries]
+    written = _insert_few(cursor, rows) if len(rows) <= FEW else _insert_many(cursor, rows)
+    _append_events(connection, (entry for entry in entries if entry.intent.id in written), now)
+    return written
+
+
+def _insert_few(cursor: Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> set[str]:
+    """Row by row in one round trip: a temporary table for every new lead would wear out the catalog."""
+    if not rows:
+        return set()
+    places = ", ".join(["%s"] * len(rows[0]))
+    cursor.executemany(
+        f"insert into ledger.messages ({_COLUMNS}) values ({places}) "  # noqa: S608 - fixed columns
+        "on conflict do nothing returning id::text".encode(),
+        rows,
+        returning=True,
+    )
+    return {row[0] for result in cursor.results() for row in result.fetchall()}
+
+
+def _insert_many(cursor: Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> set[str]:
     cursor.execute(
         "create temp table if not exists entering_messages on commit drop as "  # noqa: S608 - fixed columns
         f"select {_COLUMNS} from ledger.messages with no data".encode()
     )
     cursor.execute(b"truncate entering_messages")
     with cursor.copy(f"copy entering_messages ({_COLUMNS}) from stdin".encode()) as copy:
-        for entry in entries:
-            copy.write_row(_row(entry, now))
+        for row in rows:
+            copy.write_row(row)
     written = cursor.execute(
         f"insert into ledger.messages ({_COLUMNS}) select {_COLUMNS} from entering_messages "  # noqa: S608 - fixed
         "on conflict do nothing returning id::text".encode()
     )
-    ids = {row[0] for row in written}
-    _append_events(connection, (entry for entry in entries if entry.intent.id in ids), now)
-    return ids
+    return {row[0] for row in written}
 
 
 def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import Subject, read_cases
 from leadpipe.messaging.protocol import State
 from leadpipe.policy.pack import Pack, PolicySettings, load_pack
@@ -93,6 +94,21 @@ def record(
             (s.message_id, moment, v.decision, v.code or None, v.rule or None, v.until, v.pack_version, detail(v), now)
             for s, v in zip(subjects, verdicts, strict=True)
         ),
+    )
+    for subject, verdict in zip(subjects, verdicts, strict=True):
+        if verdict.rule == "C45":
+            _tell(connection, subject, verdict, now)
+
+
+def _tell(connection: Connection, subject: Subject, verdict: Verdict, now: datetime) -> None:
+    raise_alert(
+        connection,
+        kind="unjudgeable",
+        dedupe_key=f"unjudgeable:{verdict.code}:{now:%Y-%m-%d}",
+        title="A message could not be judged and was blocked",
+        body=f"Message {subject.message_id} ({verdict.code}), and maybe others today: see "
+        "`leadpipe messages list --state blocked`. This is a fault of leadpipe or of the policy pack.",
+        now=now,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import enqueue as module
+from leadpipe.messaging import entry
 from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.suppression import suppress
 from leadpipe.settings import Settings
@@ -188,8 +189,31 @@ def test_a_case_that_no_rule_can_read_is_blocked_alone(
         ("blocked", "unjudgeable_RecursionError"),
         ("queued", None),
     ]
+    [alert] = rows("alerts")
+    assert alert.kind == "unjudgeable" and str(rows("messages")[1].id) in alert.body
 
 
+def test_few_and_many_are_written_alike(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored(occurrence: int) -> list[tuple[Any, ...]]:
+        wanted = [
+            intent(lead, channel, occurrence=occurrence, evidence={"score": 1.5}, score_pct=3.25)
+            for lead, channel in zip(leads, ("email", "sms", "sms"), strict=True)
+        ]
+        put(*wanted, wanted[0])
+        mine = [row for row in rows("messages") if row.occurrence == occurrence]
+        skipped = {"id", "occurrence", "xid"}
+        return [tuple(v for k, v in row._mapping.items() if k not in skipped) for row in mine]
+
+    leads = [add_lead(n, pewc=n == 2) for n in (1, 2, 3)]
+    few = stored(1)
+    monkeypatch.setattr(entry, "FEW", 0)
+    assert stored(2) == few
+    assert len(few) == 3
+
+
+@pytest.mark.parametrize("few", [0, 50], ids=["copied", "row by row"])
 def test_runs_that_meet_at_the_same_addresses_store_each_intent_once(
     ledger_engine: Engine,
     live_settings: Settings,
@@ -198,7 +222,9 @@ def test_runs_that_meet_at_the_same_addresses_store_each_intent_once(
     add_lead: AddLead,
     intent: MakeIntent,
     monkeypatch: pytest.MonkeyPatch,
+    few: int,
 ) -> None:
+    monkeypatch.setattr(entry, "FEW", few)
     # Person n and person 100 - n share an address, so that batches wait for each other in both directions.
     monkeypatch.setattr(module, "BATCH", 7)
     leads = [add_lead(n, email=f"lead{min(n, 101 - n)}@example.com") for n in range(1, 101)]
