@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
 from leadpipe.gateway.reports import Report, is_ledger_gone
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from leadpipe.runtime import Runtime
 
 MAX_GROUP = 500
 _INSERT = text(
@@ -30,7 +29,7 @@ _INSERT = text(
     "from unnest(cast(:sources as text[]), cast(:kinds as text[]), cast(:keys as text[]), cast(:bodies as bytea[]), "
     "cast(:headers as text[])) as t (source, kind, key, body, headers) "
     "on conflict (source, dedupe_key) do nothing"
-).bindparams(bindparam("now"))
+)
 
 
 class GroupCommit:
@@ -39,19 +38,19 @@ class GroupCommit:
     One group is written at a time; those that arrive meanwhile form the next.
     """
 
-    def __init__(self, engine: Callable[[], Engine]) -> None:
-        self._engine = engine
-        self._waiting: list[tuple[Report, datetime, asyncio.Future[None]]] = []
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._waiting: list[tuple[Report, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def store(self, report: Report, *, now: datetime) -> None:
+    async def store(self, report: Report) -> None:
         """Return once the report is committed; a repetition is no error.
 
         Raises:
             sqlalchemy.exc.OperationalError: the ledger does not answer; nothing is stored.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((report, now, done))
+        self._waiting.append((report, done))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await done
@@ -60,26 +59,27 @@ class GroupCommit:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                error = await self._try([report for report, _, _ in group], group[0][1])
+                error = await self._try([report for report, _ in group])
                 if error is not None and len(group) > 1 and not is_ledger_gone(error):
                     # One report that PostgreSQL refuses must not take the others with it.
-                    for report, now, done in group:
-                        _settle(done, await self._try([report], now))
+                    for report, done in group:
+                        _settle(done, await self._try([report]))
                     continue
-                for _, _, done in group:
+                for _, done in group:
                     _settle(done, error)
         finally:
             self._writer = None
 
-    async def _try(self, reports: Sequence[Report], now: datetime) -> Exception | None:
+    async def _try(self, reports: Sequence[Report]) -> Exception | None:
         try:
-            await run_in_threadpool(self._insert, reports, now)
+            await run_in_threadpool(self._insert, reports)
         except Exception as error:  # noqa: BLE001 - handed to those who wait
             return error
         return None
 
-    def _insert(self, reports: Sequence[Report], now: datetime) -> None:
-        with self._engine().begin() as connection:
+    def _insert(self, reports: Sequence[Report]) -> None:
+        now = self._runtime.clock.now()
+        with self._runtime.engine.begin() as connection:
             connection.execute(
                 _INSERT,
                 {

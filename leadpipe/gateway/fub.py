@@ -67,8 +67,7 @@ def router(runtime: Runtime, commits: GroupCommit) -> APIRouter:
             return JSONResponse({"error": "bad signature"}, 401)
         if not is_signed:
             return JSONResponse({"error": "bad signature"}, 401)
-        now = await run_in_threadpool(runtime.clock.now)
-        await commits.store(report, now=now)
+        await commits.store(report)
         return JSONResponse({"status": "stored"})
 
     return routes
