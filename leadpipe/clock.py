@@ -6,6 +6,7 @@ What does not: business days and windows (``policy.hours``), formatting.
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -61,13 +62,20 @@ class LedgerClock:
         self._engine = engine
         self._offset = timedelta(0)
         self._read_at = float("-inf")
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         """Simulated now, aware, UTC."""
-        if time.monotonic() - self._read_at > OFFSET_TTL_SECONDS:
-            self._offset = read_offset(self._engine)
-            self._read_at = time.monotonic()
+        if self._is_old():
+            # One thread reads it anew while the others wait: forty at once would empty the pool of connections.
+            with self._lock:
+                if self._is_old():
+                    self._offset = read_offset(self._engine)
+                    self._read_at = time.monotonic()
         return datetime.now(UTC) + self._offset
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._read_at > OFFSET_TTL_SECONDS
 
 
 def read_offset(engine: Engine) -> timedelta:
