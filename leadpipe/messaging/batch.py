@@ -207,7 +207,7 @@ class Batch:
 
     def _judged(self, row: Row[Any], verdict: Verdict, *, is_released: bool) -> bool:
         """Move by the verdict; True when the message goes out now."""
-        state, code, until = state_for(verdict, is_released=is_released)
+        state, code, until = state_for(verdict, row.id, is_released=is_released)
         if state is State.HELD and until is not None:
             self._hold(row, code or "", until)
         elif state is not State.QUEUED:

@@ -210,7 +210,7 @@ def _entries(
 
 def _first_state(intent: Intent, verdict: Verdict) -> tuple[State, str | None, datetime | None]:
     """A refusal stands whatever else holds; then a person's release comes before any waiting for hours."""
-    state, code, until = gate.state_for(verdict)
+    state, code, until = gate.state_for(verdict, intent.id)
     if intent.needs_review and state in {State.QUEUED, State.HELD}:
         return State.REVIEW, "model_text" if intent.is_model_written else "needs_review", None
     return state, code, until

@@ -6,8 +6,9 @@ verdicts down. What does not: reading the facts (``cases``), the rules (``policy
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from leadpipe.policy.case import Case
     from leadpipe.settings import Settings
+
+AFTER_OPENING = timedelta(minutes=10)
 
 __all__ = ["Subject", "judge", "judge_cases", "record", "state_for"]
 
@@ -64,10 +67,13 @@ def _judged(cases: Sequence[Case], pack: Pack, policy: PolicySettings) -> list[V
     return [verdict for case in cases for verdict in _judged([case], pack, policy)]
 
 
-def state_for(verdict: Verdict, *, is_released: bool = False) -> tuple[State, str | None, datetime | None]:
+def state_for(
+    verdict: Verdict, message_id: str, *, is_released: bool = False
+) -> tuple[State, str | None, datetime | None]:
     """The state a verdict asks for, its reason, and for ``held`` until when.
 
-    A person's release answers what was put to a person (REVIEW); every other finding still counts.
+    A person's release answers what was put to a person (REVIEW); every other finding still counts. What waits for the
+    opening hour is spread over its first minutes (C14), by the message's id, so that a replay finds the same moment.
     """
     findings = [f for f in verdict.findings if f.decision != "SKIPPED"]
     if is_released:
@@ -80,7 +86,10 @@ def state_for(verdict: Verdict, *, is_released: bool = False) -> tuple[State, st
     if any(f.decision == "BLOCK" for f in findings):
         return State.BLOCKED, next(f.code for f in findings if f.decision == "BLOCK"), None
     untils = [f.until for f in findings if f.until is not None]
-    return (State.HELD, first.code, max(untils)) if untils else (State.BLOCKED, first.code, None)
+    if not untils:
+        return State.BLOCKED, first.code, None
+    spread = AFTER_OPENING * random.Random(message_id).random()  # noqa: S311 - spreads messages, guards nothing
+    return State.HELD, first.code, max(untils) + (spread if first.rule == "C12" else timedelta(0))
 
 
 def record(

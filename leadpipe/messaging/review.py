@@ -94,7 +94,7 @@ def release(engine: Engine, message_id: str, *, by: str, now: datetime, settings
         subject = _subject(row, now)
         [verdict] = gate.judge(connection, [subject], now=now, settings=settings)
         gate.record(connection, [subject], [verdict], moment="release", now=now)
-        state, code, until = gate.state_for(verdict, is_released=True)
+        state, code, until = gate.state_for(verdict, row.id, is_released=True)
         if state is State.HELD and until is not None:
             until = max(until, row.due_at)
         return _moved(connection, row, Event.RELEASE, state, code, by, now, until=until)

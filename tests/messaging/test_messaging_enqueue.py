@@ -22,7 +22,26 @@ if TYPE_CHECKING:
     from leadpipe.messaging.intent import Intent
     from tests.messaging.conftest import AddLead, MakeIntent, Put, Rows
 
-EIGHT_IN_AUSTIN = datetime(2026, 3, 4, 15, 0, tzinfo=UTC)
+OPENS_IN_AUSTIN = datetime(2026, 3, 4, 15, 0, tzinfo=UTC)
+
+
+def opening(at: datetime | None) -> datetime | None:
+    """The full hour of a hold that is spread over the ten minutes after it."""
+    if at is None:
+        return None
+    assert at.minute < 10
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def test_what_waits_for_the_opening_is_spread_over_its_first_ten_minutes(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, clock: FixedClock
+) -> None:
+    clock.advance(timedelta(hours=14))
+    put(*(intent(add_lead(n, pewc=True), "sms") for n in range(1, 31)))
+    held = [row.not_before_at for row in rows("messages")]
+    assert all(OPENS_IN_AUSTIN <= at < OPENS_IN_AUSTIN + timedelta(minutes=10) for at in held)
+    assert len(set(held)) == 30
+    assert {row.until_at for row in rows("verdicts")} == {OPENS_IN_AUSTIN}
 
 
 def test_enqueueing_again_changes_nothing(put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent) -> None:
@@ -76,10 +95,10 @@ def test_each_message_starts_in_the_state_its_verdict_asks_for_and_says_why(
         intent(add_lead(6), body=EMAIL_BODY.replace("buy?", "buy? Come to our wine tasting.")),
     )  # fmt: skip
     assert dict(done.count_by_state) == {"queued": 1, "held": 1, "blocked": 2, "review": 2}
-    found = {row.person_id: (row.state, row.code, row.not_before_at) for row in rows("messages")}
+    found = {row.person_id: (row.state, row.code, opening(row.not_before_at)) for row in rows("messages")}
     assert found == {
         1: ("queued", None, None),
-        2: ("held", "quiet_hours", EIGHT_IN_AUSTIN),
+        2: ("held", "quiet_hours", OPENS_IN_AUSTIN),
         3: ("blocked", "unsubscribed", None),
         4: ("blocked", "consent_marketing_sms", None),
         5: ("review", "model_text", None),
@@ -100,15 +119,15 @@ def test_what_is_planned_at_night_for_the_morning_is_judged_for_the_morning(
 ) -> None:
     clock.advance(timedelta(hours=14))
     put(
-        intent(add_lead(1, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN + timedelta(hours=2)),
-        intent(add_lead(2, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN - timedelta(hours=2)),
-        intent(add_lead(3, pewc=True), "sms", due_at=EIGHT_IN_AUSTIN + timedelta(hours=13)),
+        intent(add_lead(1, pewc=True), "sms", due_at=OPENS_IN_AUSTIN + timedelta(hours=2)),
+        intent(add_lead(2, pewc=True), "sms", due_at=OPENS_IN_AUSTIN - timedelta(hours=2)),
+        intent(add_lead(3, pewc=True), "sms", due_at=OPENS_IN_AUSTIN + timedelta(hours=13)),
     )
-    found = {row.person_id: (row.state, row.not_before_at) for row in rows("messages")}
+    found = {row.person_id: (row.state, opening(row.not_before_at)) for row in rows("messages")}
     assert found == {
         1: ("queued", None),
-        2: ("held", EIGHT_IN_AUSTIN),
-        3: ("held", EIGHT_IN_AUSTIN + timedelta(days=1)),
+        2: ("held", OPENS_IN_AUSTIN),
+        3: ("held", OPENS_IN_AUSTIN + timedelta(days=1)),
     }
 
 
