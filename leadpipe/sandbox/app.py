@@ -43,7 +43,7 @@ class SandboxApp:
         world: World = self.state.world
         self._runner = asyncio.create_task(world.sandbox.scheduler.run())
         if self._population:
-            await world.population.start(**self._population)
+            await world.arrivals.start(**self._population)
 
     async def close(self) -> None:
         """End it."""

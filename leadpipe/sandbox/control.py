@@ -76,7 +76,7 @@ class SandboxControl:
         return _clock(self._call("POST", "/_control/clock", {"jump_seconds": by.total_seconds()}))
 
     def populate(self, **wanted: Any) -> Row:
-        """Start the population; the arguments are those of ``Population.start``."""
+        """Start the population; the arguments are those of ``Arrivals.start``."""
         return self._call("POST", "/_control/population", wanted)
 
     def set_faults(self, chances: dict[str, float]) -> Row:

@@ -98,7 +98,7 @@ class Controls:
 
     async def populate(self, body: Row) -> Row:
         """Start people: ``{"new": 300, "aged": 5000, "seconds": 240}``, or ``per_second`` for the window."""
-        return await self._world.population.start(**body)
+        return await self._world.arrivals.start(**body)
 
     async def inbound(self, body: Row) -> Row:
         """Somebody writes: ``{"channel": "sms", "from": "+1...", "body": "STOP", "intent": "opt_out"}``."""

@@ -22,12 +22,14 @@ from leadpipe.sandbox.market import MarketApi
 from leadpipe.sandbox.openai_api import OpenAiApi
 from leadpipe.sandbox.outcomes import Outcomes
 from leadpipe.sandbox.population.agents import Agents
+from leadpipe.sandbox.population.arrivals import Arrivals
 from leadpipe.sandbox.population.crowd import Crowd
 from leadpipe.sandbox.state import Sandbox
 from leadpipe.sandbox.truth import truth_routes
 from leadpipe.sandbox.twilio.account import Account
 from leadpipe.sandbox.twilio.content import Templates
 from leadpipe.sandbox.twilio.inbound import Inbound
+from leadpipe.sandbox.twilio.judging import Judge
 from leadpipe.sandbox.twilio.messages import Messages
 from leadpipe.sandbox.zillow_files import ZillowFiles
 
@@ -42,9 +44,10 @@ class World:
         self.webhooks = Notices(self.sandbox, self.store)
         self.fub = FubApi(self.sandbox, self.store, self.webhooks)
         self.templates = Templates(self.sandbox)
-        self.twilio = Messages(self.sandbox, self.templates, self.outcomes)
+        self.judge = Judge(self.sandbox, self.templates, self.outcomes)
+        self.twilio = Messages(self.sandbox, self.templates, self.judge)
         self.templates.is_allowed = self.twilio.is_allowed
-        self.texts = Inbound(self.sandbox, self.twilio)
+        self.texts = Inbound(self.sandbox, self.twilio.book, self.judge)
         self.signer = Signer(self.sandbox.now, lambda: config.base_url)
         self.topics = Topics(self.sandbox, self.signer)
         self.sns = Sns(self.sandbox, self.topics, self.signer)
@@ -54,9 +57,10 @@ class World:
         self.market = MarketApi(self.sandbox)
         self.agents = Agents(self.sandbox, self.store)
         self.population = Crowd(
-            self.sandbox, self.store, self.agents, twilio=self.twilio, texts=self.texts, mail=self.mail_events,
+            self.sandbox, self.store, self.agents, judge=self.judge, texts=self.texts, mail=self.mail_events,
             letters=MailInbound(self.sandbox, self.topics), sns=self.sns,
         )  # fmt: skip
+        self.arrivals = Arrivals(self.sandbox, self.store, self.agents, self.population)
         self.fub.records.created.append(self.agents.sees_record)
 
     def routes(self) -> list[Route | Mount]:

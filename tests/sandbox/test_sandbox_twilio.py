@@ -161,6 +161,16 @@ def test_a_scheduled_message_waits_and_can_be_cancelled(sandbox: Any, twilio: Cl
     assert caught.value.code == 35117
 
 
+def test_a_scheduled_message_goes_out_when_its_time_comes(sandbox: Any, twilio: Client) -> None:
+    at = sandbox.world.sandbox.now() + timedelta(hours=1)
+    sent = send(twilio, sandbox, send_at=at, schedule_type="fixed").sid
+    cancelled = send(twilio, sandbox, send_at=at, schedule_type="fixed").sid
+    twilio.messages(cancelled).update(status="canceled")
+    sandbox.control.jump(timedelta(hours=2))
+    sandbox.wait(lambda: twilio.messages(sent).fetch().status == "delivered")
+    assert twilio.messages(cancelled).fetch().status == "canceled"
+
+
 def test_media_makes_an_mms_and_smart_encoding_changes_the_stored_body(sandbox: Any, twilio: Client) -> None:
     message = send(twilio, sandbox, media_url=["https://a.example/1.png", "https://a.example/2.png"])
     assert (message.sid[:2], message.num_media) == ("MM", "2")

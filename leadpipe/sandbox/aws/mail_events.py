@@ -99,10 +99,10 @@ class MailEvents:
             steps.append(("Complaint", self._complaint(message), lambda: self.suppress(address, "COMPLAINT")))
         return steps
 
-    async def complain(self, message: AcceptedMessage) -> bool:
-        """The receiver presses "this is spam"; whether our side took the notice at once."""
+    async def complain(self, message: AcceptedMessage, on_taken: Callable[[], None]) -> None:
+        """The receiver presses "this is spam"; ``on_taken`` is called when our side has the notice."""
         self.suppress(message.to, "COMPLAINT")
-        return await self._tell(message, "Complaint", self._complaint(message))
+        await self._tell(message, "Complaint", self._complaint(message), on_taken)
 
     # details
 
@@ -149,7 +149,9 @@ class MailEvents:
             }
         }  # fmt: skip
 
-    async def _tell(self, message: AcceptedMessage, kind: str, details: Row) -> bool:
+    async def _tell(
+        self, message: AcceptedMessage, kind: str, details: Row, on_taken: Callable[[], None] | None = None
+    ) -> None:  # fmt: skip
         config = self._sandbox.config
         tags: dict[str, list[str]] = {
             "ses:operation": ["SendEmail"], "ses:configuration-set": [config.configuration_set],
@@ -165,4 +167,5 @@ class MailEvents:
                               "subject": message.subject},
             "tags": tags,
         }  # fmt: skip
-        return await self._topics.publish({"eventType": kind, "mail": mail, **details}, carries="events")
+        event = {"eventType": kind, "mail": mail, **details}
+        await self._topics.publish(event, carries="events", on_taken=on_taken)

@@ -6,19 +6,18 @@ What lives here: FUB sheet 3.2, 4.4 and 4.6 as requests. What does not: what a c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.sandbox.fub.answers import NOT_FOUND, Call, Caller, Listing, Refused, page
 from leadpipe.sandbox.fub.fields import CREATABLE, SORTS, UPDATABLE, Row
 from leadpipe.sandbox.fub.people import Person
+from leadpipe.sandbox.fub.people_filters import Test, may_see, ordered, tests_of, until
 
 if TYPE_CHECKING:
     from leadpipe.sandbox.fub.store import FubStore
     from leadpipe.sandbox.state import Sandbox
 
-Test = Callable[[Person], bool]
 Reply = tuple[int, Any]
 _KEPT_TOTALS = 256
 
@@ -133,11 +132,11 @@ class PeopleApi:
         if query.get("id"):
             ids = sorted({int(text) for text in query["id"].split(",") if text.strip().isdigit()}, reverse=True)
             rows = [person for number in ids if (person := self._people.all.get(number)) is not None]
-            return self._page([p for p in rows if all(test(p) for test in self._tests(call))], call)
+            return self._page([p for p in rows if all(test(p) for test in tests_of(call))], call)
         for name in ("email", "phone"):
             if query.get(name):
                 rows = self._people.with_contact(query[name])
-                return self._page([p for p in rows if all(test(p) for test in self._tests(call))], call)
+                return self._page([p for p in rows if all(test(p) for test in tests_of(call))], call)
         if any(query.get(name) for name in ("updatedAfter", "updatedBefore")) and not (
             self._sandbox.config.fub_updated_after_works
         ):
@@ -152,7 +151,7 @@ class PeopleApi:
 
         listing = Listing(
             newest_first=below,
-            sorted_by=lambda field, falling: iter(_sorted(rows, field, falling)),
+            sorted_by=lambda field, falling: iter(ordered(rows, field, falling)),
             id_of=lambda person: person.id,
             count=lambda: len(rows),
         )
@@ -160,7 +159,7 @@ class PeopleApi:
 
     def _walk(self, call: Call) -> Row:
         """A page of everyone, read only as far as the page goes."""
-        tests = self._tests(call)
+        tests = tests_of(call)
         since = call.query.get("updatedAfter", "")
 
         def passing(people: Iterator[Person]) -> Iterator[Person]:
@@ -171,8 +170,8 @@ class PeopleApi:
                 return passing(self._people.all.newest_first())
             if field == "updated" and falling:
                 changed = self._people.all.last_changed_first()
-                return passing(_until(changed, since) if since else changed)
-            return iter(_sorted(list(passing(self._people.all.newest_first())), field, falling))
+                return passing(until(changed, since) if since else changed)
+            return iter(ordered(list(passing(self._people.all.newest_first())), field, falling))
 
         listing = Listing(
             newest_first=lambda below: passing(self._people.all.newest_first(below)),
@@ -196,51 +195,9 @@ class PeopleApi:
         if not call.query.get("next") or key not in self._totals:
             if len(self._totals) >= _KEPT_TOTALS:
                 self._totals.clear()
-            people = _until(self._people.all.last_changed_first(), since) if since else self._people.all.newest_first()
+            people = until(self._people.all.last_changed_first(), since) if since else self._people.all.newest_first()
             self._totals[key] = sum(1 for person in people if all(test(person) for test in tests))
         return self._totals[key]
-
-    def _tests(self, call: Call) -> list[Test]:
-        """The filters of a query, cheapest first; unknown parameters are ignored without an error (3.2)."""
-        query, caller = call.query, call.caller
-        tests: list[Test] = []
-        if query.get("includeTrash") != "true":
-            tests.append(lambda p: p.shown["stage"] != "Trash")
-        if query.get("includeUnclaimed") != "true":
-            tests.append(lambda p: p.shown.get("claimed", True))
-        if caller.role == "agent":
-            tests.append(lambda p: may_see(p, caller))
-        for name in ("stage", "source", "assignedTo", "assignedUserId", "assignedPondId", "assignedLenderName",
-                     "assignedLenderId"):  # fmt: skip
-            if query.get(name):
-                tests.append(_equals(name, query[name]))
-        for name in query:
-            if name.startswith("custom"):
-                tests.append(_equals(name, query[name]))
-        for name in ("name", "firstName", "lastName"):
-            if query.get(name):
-                tests.append(_holds(name, query[name].lower()))
-        if query.get("contacted"):
-            wanted = query["contacted"].lower() in {"true", "1"}
-            tests.append(lambda p: bool(p.get("contacted")) == wanted)
-        for name, sign in (("priceAbove", 1), ("priceBelow", -1)):
-            if query.get(name, "").isdigit():
-                tests.append(_beyond(int(query[name]), sign))
-        if query.get("tags"):
-            wanted_tags = {tag.strip().lower() for tag in query["tags"].split(",")}
-            tests.append(lambda p: any(tag.lower() in wanted_tags for tag in p.get("tags")))
-        tests += chain.from_iterable(_bounds(name, query) for name in ("created", "updated", "lastActivity"))
-        for name, sign in (("idGreaterThan", 1), ("idLessThan", -1)):
-            if query.get(name, "").isdigit():
-                tests.append(_id_beyond(int(query[name]), sign))
-        return tests
-
-
-def may_see(person: Person, caller: Caller) -> bool:
-    """An agent's key sees the people assigned to them or on whom they collaborate (1)."""
-    if caller.role != "agent":
-        return True
-    return person.assigned_user_id == caller.user_id or caller.user_id in person.collaborators
 
 
 def _check_contacts(body: Row) -> None:
@@ -250,52 +207,3 @@ def _check_contacts(body: Row) -> None:
             continue
         if not isinstance(entries, list) or not all(isinstance(e, dict) and e.get("value") for e in entries):
             raise Refused(400, f"Invalid value for '{kind}' field.")
-
-
-def _equals(name: str, wanted: str) -> Test:
-    return lambda person: str(person.get(name)) == wanted
-
-
-def _holds(name: str, wanted: str) -> Test:
-    return lambda person: wanted in str(person.get(name)).lower()
-
-
-def _beyond(bound: int, sign: int) -> Test:
-    return lambda person: person.get("price") is not None and (person.get("price") - bound) * sign > 0
-
-
-def _id_beyond(bound: int, sign: int) -> Test:
-    return lambda person: (person.id - bound) * sign > 0
-
-
-def _bounds(name: str, query: dict[str, str]) -> Iterator[Test]:
-    """``updatedAfter`` and its relatives, exclusive; times as ISO or as ``2024-11-23 01:02:03``."""
-    for word, sign in (("After", 1), ("Before", -1)):
-        text = query.get(name + word)
-        if text:
-            bound = _moment(text)
-            if sign > 0:
-                yield lambda person, bound=bound: person.shown[name] > bound
-            else:
-                yield lambda person, bound=bound: person.shown[name] < bound
-
-
-def _moment(text: str) -> str:
-    """A time as records write it."""
-    whole = text.strip().replace(" ", "T").split(".")[0].removesuffix("Z").split("+")[0]
-    return whole + "Z"
-
-
-def _until(people: Iterator[Person], since: str) -> Iterator[Person]:
-    """Last changed first, down to a moment."""
-    bound = _moment(since)
-    for person in people:
-        if person.shown["updated"] <= bound:
-            return
-        yield person
-
-
-def _sorted(people: list[Person], field: str, falling: bool) -> list[Person]:
-    if field not in SORTS:
-        return people
-    return sorted(people, key=lambda p: ((value := p.get(field)) is not None, value or 0), reverse=falling)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.sandbox.fub.answers import NOT_FOUND, Call, Listing, Refused, page
 from leadpipe.sandbox.fub.fields import (
     BODY_KEYS,
-    CALL_OUTCOMES,
     CREATABLE,
     NEEDS_ONE_OF,
     REQUIRED,
     SORTS,
-    TASK_TYPES,
     WITH_PERSON,
     Row,
 )
+from leadpipe.sandbox.fub.new_rows import new_row
 from leadpipe.sandbox.fub.people import stamp
 from leadpipe.sandbox.fub.store import custom_field
 
@@ -70,7 +69,7 @@ class RecordsApi:
         if row is None:
             raise Refused(404, NOT_FOUND)
         if call.method == "GET":
-            return 200, self._shown(row, call)
+            return 200, row
         if call.method == "PUT":
             return 200, self._update(row, call)
         return self._delete(row, call)
@@ -142,7 +141,7 @@ class RecordsApi:
 
     def _finish(self, listing: Listing[Row], call: Call) -> Row:
         deep = self._sandbox.config.fub_deep_tokens_work
-        found = page(call.collection, listing, call.query, lambda row: self._shown(row, call), deep_tokens=deep)
+        found = page(call.collection, listing, call.query, lambda row: row, deep_tokens=deep)
         if call.collection == "deals":
             by_stage: dict[str, int] = {}
             for row in listing:
@@ -170,12 +169,6 @@ class RecordsApi:
         if call.collection == "events" and query.get("hasProperty"):
             tests.append(lambda row: bool(row.get("property")) == (query["hasProperty"].lower() in {"1", "true"}))
         return tests
-
-    def _shown(self, row: Row, call: Call) -> Row:
-        """The row; a text of somebody else's system is redacted (9.9)."""
-        if call.collection == "textMessages" and row.get("_is_private"):
-            return {key: value for key, value in row.items() if key != "_is_private"}
-        return row
 
     # writing
 
@@ -222,67 +215,12 @@ class RecordsApi:
             raise Refused(400, f"Missing required field in the request: {missing[0]}.")
         if collection in WITH_PERSON and not (collection == "calls" and body.get("personId") == 0):
             self._people.visible(int(body["personId"]), call.caller)
-        row = self._store.add(collection, self._row(call), is_dated=collection != "deals")
+        system = self._sandbox.config.fub_system if call.caller.has_system else None
+        fields = new_row(self._store, call, system)
+        row = self._store.add(collection, fields, is_dated=collection != "deals")
         for listener in self.created:
             listener(collection, row)
-        return 201, self._shown(row, call)
-
-    def _row(self, call: Call) -> Row:
-        """A new record of each kind, as the API writes it for a caller."""
-        body, user = call.body, self._store.users[call.caller.user_id]
-        system = self._sandbox.config.fub_system if call.caller.has_system else None
-        by: Row = {"createdById": user["id"], "updatedById": user["id"], "createdBy": user["name"],
-                   "updatedBy": user["name"]}  # fmt: skip
-        if call.collection == "notes":
-            return by | {"showContent": True, "subject": "", "type": "", "isHtml": False, "actionPlanId": None,
-                         "isExternal": system is not None, "systemId": 1 if system else None, "automationId": None,
-                         "systemName": system, **body}  # fmt: skip
-        if call.collection == "textMessages":
-            return by | {"status": "Sent", "isExternal": True, "systemName": system, "userId": user["id"],
-                         "sent": stamp(self._store.now()), "sharedInboxId": 0, "groupTextId": None,
-                         **body, "isIncoming": bool(body.get("isIncoming"))}  # fmt: skip
-        if call.collection == "calls":
-            if body.get("outcome") is not None and body["outcome"] not in CALL_OUTCOMES:
-                raise Refused(400, "Invalid value for 'outcome' field.")
-            return by | call_row(self._store, body, user) | {"systemId": 1 if system else None, "systemName": system}
-        if call.collection == "tasks":
-            return by | self._task(body)
-        if call.collection == "deals":
-            return self._deal(body)
-        if call.collection == "actionPlansPeople":
-            return by | {"status": "Running", **body}
-        return by | {"timezone": "US/Central", "allDay": False, "originFub": True, "description": "", "location": "",
-                     "invitees": [], "typeId": None, "outcomeId": None, "type": None, "outcome": None,
-                     "isEditable": True, "detailsVisible": True, "isDeletable": True, **body}  # fmt: skip
-
-    def _task(self, body: Row) -> Row:
-        if body.get("type", "Follow Up") not in TASK_TYPES:
-            raise Refused(400, "Invalid value for 'type' field.")
-        user = self._store.users.get(int(body.get("assignedUserId") or 0))
-        name = user["name"] if user else body.get("assignedTo")
-        return {
-            "type": "Follow Up", "dueDate": None, "dueDateTime": None, "externalTaskLink": None,
-            "externalCalendarId": None, "remindSecondsBefore": None, "completed": None,
-            **{key: value for key, value in body.items() if key != "assignedTo"}, "AssignedTo": name,
-            "isCompleted": int(bool(body.get("isCompleted"))),
-        }  # fmt: skip
-
-    def _deal(self, body: Row) -> Row:
-        stages = {s["id"]: (p, s) for p in self._store.pipelines.values() for s in p["stages"]}
-        if int(body["stageId"]) not in stages:
-            raise Refused(400, "Invalid value for 'stageId' field.")
-        pipeline, stage = stages[int(body["stageId"])]
-        people = [p for n in body.get("peopleIds") or () if (p := self._store.people.all.get(int(n))) is not None]
-        users = [u for n in body.get("userIds") or () if (u := self._store.users.get(int(n))) is not None]
-        kept = {key: value for key, value in body.items() if key not in {"peopleIds", "userIds"}}
-        return {
-            "type": 0, "status": "Active", "price": None, "orderWeight": 1000, "description": "",
-            "projectedCloseDate": None, "pipelineId": pipeline["id"], "pipelineName": pipeline["name"],
-            "stageName": stage["name"], "enteredStageAt": stamp(self._store.now()), "commissionValue": None,
-            "agentCommission": None, "teamCommission": None, "timeToClose": None, **kept,
-            "people": [{"id": p.id, "name": p.get("name"), "avatar": None} for p in people],
-            "users": [{"id": u["id"], "name": u["name"], "picture": None} for u in users],
-        }  # fmt: skip
+        return 201, row
 
     def _update(self, row: Row, call: Call) -> Row:
         allowed = BODY_KEYS.get(call.collection, frozenset[str]()) - {"personId"}
@@ -307,20 +245,6 @@ class RecordsApi:
             return 200, {}
         self._store.remove(call.collection, row)
         return (204, None) if call.collection == "appointments" else (200, {})
-
-
-def call_row(store: FubStore, body: Row, user: Row) -> Row:
-    """A call as it is read; an agent's own calls have the same shape."""
-    person = store.people.all.get(int(body.get("personId") or 0))
-    digits = "".join(filter(str.isdigit, str(body.get("phone") or "")))[-10:]
-    return {
-        "relationshipId": 0, "name": person.get("name") if person else "",
-        "firstName": person.get("firstName") if person else "", "lastName": person.get("lastName") if person else "",
-        "userId": user["id"], "userName": user["name"], "fromNumber": "", "toNumber": digits, "forwardNumber": None,
-        "note": None, "outcome": None, "duration": 0, "recordingUrl": "", "sharedInboxId": 0, "conferenceCallId": None,
-        "systemId": None, "ringDuration": None, "startedAt": None, **body,
-        "phone": digits, "isIncoming": bool(body.get("isIncoming")),
-    }  # fmt: skip
 
 
 def _one_of(name: str, wanted: str) -> Callable[[Row], bool]:

@@ -12,6 +12,7 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from leadpipe.sandbox.fub.new_rows import call_row
 from leadpipe.sandbox.fub.people import Person, stamp
 from leadpipe.sandbox.population.cast import Draft
 
@@ -90,17 +91,10 @@ def _call(store: FubStore, person: Person, agent: int, at: datetime, *, is_incom
 
 def call_by(store: FubStore, person: Person, agent: int, *, is_incoming: bool, seconds: int) -> Row:
     """A call of an agent's own, as it is read."""
-    user = store.users[agent]
     phone = next(iter(person.get("phones")), {"normalized": ""})["normalized"]
-    return {
-        "createdById": agent, "updatedById": agent, "personId": person.id, "relationshipId": 0,
-        "name": person.get("name"), "firstName": person.get("firstName"), "lastName": person.get("lastName"),
-        "userId": agent, "userName": user["name"], "phone": phone, "fromNumber": "", "toNumber": phone,
-        "forwardNumber": None, "note": None, "outcome": "Interested" if seconds > 60 else "No Answer",
-        "duration": seconds, "isIncoming": is_incoming, "recordingUrl": HIDDEN_RECORDING,
-        "sharedInboxId": 0, "conferenceCallId": None, "systemId": None, "systemName": None, "ringDuration": None,
-        "startedAt": None,
-    }  # fmt: skip
+    body = {"personId": person.id, "phone": phone, "isIncoming": is_incoming, "duration": seconds,
+            "outcome": "Interested" if seconds > 60 else "No Answer", "recordingUrl": HIDDEN_RECORDING}  # fmt: skip
+    return {"createdById": agent, "updatedById": agent, "systemName": None} | call_row(store, body, store.users[agent])
 
 
 def _meeting(store: FubStore, person: Person, draft: Draft, at: datetime) -> datetime:

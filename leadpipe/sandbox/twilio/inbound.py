@@ -10,21 +10,22 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from leadpipe.sandbox.twilio import codes
-from leadpipe.sandbox.twilio.book import Message
+from leadpipe.sandbox.twilio.book import Book, Message
 from leadpipe.sandbox.twilio.posting import post_form
 from leadpipe.sandbox.twilio.segments import count_segments
 
 if TYPE_CHECKING:
     from leadpipe.sandbox.state import Sandbox
-    from leadpipe.sandbox.twilio.messages import Messages
+    from leadpipe.sandbox.twilio.judging import Judge
 
 
 class Inbound:
     """The account's receiving side."""
 
-    def __init__(self, sandbox: Sandbox, messages: Messages) -> None:
+    def __init__(self, sandbox: Sandbox, book: Book, judge: Judge) -> None:
         self._sandbox = sandbox
-        self._messages = messages
+        self._book = book
+        self._judge = judge
 
     async def receive(
         self, sender: str, body: str, *, channel: str, name: str = "", on_taken: Callable[[], None] | None = None
@@ -64,11 +65,11 @@ class Inbound:
         if channel == "whatsapp" and not self._sandbox.config.twilio_advanced_opt_out:
             return ""
         if word in codes.STOP_WORDS:
-            self._messages.blocked.add(sender)
+            self._judge.blocked.add(sender)
             return "STOP"
         if word in codes.START_WORDS:
-            was_blocked = sender in self._messages.blocked
-            self._messages.blocked.discard(sender)
+            was_blocked = sender in self._judge.blocked
+            self._judge.blocked.discard(sender)
             return "START" if was_blocked or word != "yes" else ""
         return "HELP" if word in codes.HELP_WORDS else ""
 
@@ -78,17 +79,17 @@ class Inbound:
         config, now = self._sandbox.config, self._sandbox.now()
         is_whatsapp = channel == "whatsapp"
         if is_whatsapp:
-            self._messages.last_inbound_at[sender] = now
+            self._judge.last_inbound_at[sender] = now
         address = f"whatsapp:{sender}" if is_whatsapp else sender
         to = config.whatsapp_number if is_whatsapp else config.sms_number
         segments = str(count_segments(body))
-        row = self._messages.book.row(
+        row = self._book.row(
             at=now, direction="inbound", body=body, to=to, status="received", num_segments=segments,
             date_sent=format_datetime(now), messaging_service_sid=config.twilio_messaging_service_sid,
             **{"from": address},
         )  # fmt: skip
         message = Message(row=row, at=now)
-        self._messages.book.add(message)
+        self._book.add(message)
         sid = row["sid"]
         fields = {
             "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "AccountSid": config.twilio_account_sid,
@@ -110,12 +111,12 @@ class Inbound:
     def _answer(self, to: str, words: str) -> None:
         """Twilio's own confirmation: its message, not ours, so the truth does not count it."""
         config, now = self._sandbox.config, self._sandbox.now()
-        row = self._messages.book.row(
+        row = self._book.row(
             at=now, direction="outbound-reply", body=words, to=to, status="delivered", date_sent=format_datetime(now),
             num_segments=str(count_segments(words)), messaging_service_sid=config.twilio_messaging_service_sid,
             **{"from": config.sms_number},
         )  # fmt: skip
-        self._messages.book.add(Message(row=row, at=now))
+        self._book.add(Message(row=row, at=now))
 
 
 _ANSWERS = {"STOP": codes.STOP_ANSWER, "START": codes.START_ANSWER, "HELP": codes.HELP_ANSWER}
