@@ -48,10 +48,10 @@ class Linger(dg.Config):
 def slot(name: str, *, priority: int = 0, max_minutes: int = 30) -> Mapping[str, str]:
     """Tags of a job that shares the slot ``name``.
 
-    A higher priority leaves the queue first, and from 50 on, where somebody waits for the outcome, the run's process
-    does not step back for others.
+    A higher priority leaves the queue first. From 30 on, where somebody waits or a table must stay fresh, the run's
+    process does not step back for others; marts and write-back do a little, or analysts' queries would starve them.
     """
-    nice = 0 if priority >= 50 else 5 if priority >= 30 else DEFAULT_NICE
+    nice = 0 if priority >= 30 else 5 if priority >= 10 else DEFAULT_NICE
     return {
         SLOT_TAG: name,
         PRIORITY_TAG: str(priority),
