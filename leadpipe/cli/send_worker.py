@@ -50,6 +50,7 @@ def send_worker(
                 should_stop=stopped.is_set,
                 concurrency=concurrency,
                 on_report=lambda report: typer.echo(_line(report)),
+                on_outage=lambda: typer.echo("the ledger does not answer; trying again", err=True),
             )
         finally:
             runtime.close()

@@ -30,6 +30,7 @@ CONCURRENCY = 16
 RECHECK_AFTER_SECONDS = 1.0
 # How long outcomes are kept in memory while the ledger is away; after that their rows become unknown.
 LEDGER_PATIENCE_SECONDS = 60.0
+OUTAGE_WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,19 +105,31 @@ def run_worker(
     concurrency: int = CONCURRENCY,
     idle_seconds: float = 0.5,
     on_report: Callable[[DrainReport], None] | None = None,
+    on_outage: Callable[[], None] | None = None,
 ) -> None:
-    """``drain`` in a loop until ``should_stop``: what ``leadpipe send-worker`` runs."""
+    """``drain`` in a loop until ``should_stop``: what ``leadpipe send-worker`` runs.
+
+    While the ledger does not answer it waits and tries again; ``on_outage`` hears of each try that failed.
+    """
+    from sqlalchemy.exc import OperationalError
+
     breakers = Breakers()
     while not should_stop():
-        report = drain(
-            engine=engine,
-            channels=channels,
-            settings=settings,
-            clock=clock,
-            budget=Budget(max_messages=settings.cap_per_run, max_seconds=10.0),
-            concurrency=concurrency,
-            breakers=breakers,
-        )
+        try:
+            report = drain(
+                engine=engine,
+                channels=channels,
+                settings=settings,
+                clock=clock,
+                budget=Budget(max_messages=settings.cap_per_run, max_seconds=10.0),
+                concurrency=concurrency,
+                breakers=breakers,
+            )
+        except OperationalError:
+            if on_outage is not None:
+                on_outage()
+            time.sleep(OUTAGE_WAIT_SECONDS)
+            continue
         if on_report is not None and (report.counts or report.count_recovered):
             on_report(report)
         if not report.count_called:

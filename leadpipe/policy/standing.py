@@ -19,14 +19,12 @@ _PEWC_PROOF = (("signer",), ("number",), ("disclosure", "capture_id"), ("ip", "m
 _OURS = frozenset({"ours", "us"})
 # Scopes that reach beyond the one inquiry.
 _MARKETING_SCOPES = frozenset({"marketing", "all", "any", ""})
-# Facts about an address, as opposed to a person's own refusal: no later consent makes them untrue.
+# Facts about an address, as opposed to a person's own refusal: no later consent makes them untrue. A source that holds
+# the word is one: `soft_bounces`, `ses_complaint`, `fub_spam_report` ...
 _FACTS = {
     "bounce": ("bounced", "C25"),
-    "soft_bounces": ("bounced", "C25"),
-    "ses_bounce": ("bounced", "C25"),
-    "complaint": ("complained", "C25"),
-    "ses_complaint": ("complained", "C25"),
-    "fub_spam_report": ("complained", "C25"),
+    "complain": ("complained", "C25"),
+    "spam": ("complained", "C25"),
     "wrong_number": ("wrong_number", "C20"),
     "privacy_request": ("privacy_request", "C33"),
     "erased": ("suppressed_hash", "C34"),
@@ -59,7 +57,10 @@ def fact_code(source: str) -> tuple[str, str] | None:
     """Code and rule when the source of a suppression is a fact about the address; None for a person's refusal."""
     if source.startswith("carrier_"):
         return "carrier_blocked", "C20"
-    return _FACTS.get(source)
+    for word, (code, rule) in _FACTS.items():
+        if word in source:
+            return code, rule
+    return None
 
 
 def _covers(suppression: Suppression, channel: str) -> bool:

@@ -258,3 +258,41 @@ def test_a_call_that_had_to_wait_looks_once_more_before_it_is_made(
     go()
     assert calls() == []
     assert [row.state for row in rows("messages")] == ["blocked" if is_stop else "held"]
+
+
+def test_a_worker_waits_while_the_ledger_is_away_and_goes_on_when_it_is_back(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    rows: Rows,
+    channels: dict[str, FakeChannel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    put(intent(add_lead(1)))
+    real, outages = drains.drain, [1, 2]
+
+    def drain(**arguments: object) -> object:
+        if outages:
+            outages.pop()
+            raise OperationalError("select 1", {}, Exception("server closed the connection"))
+        return real(**arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drains, "drain", drain)
+    monkeypatch.setattr(drains, "OUTAGE_WAIT_SECONDS", 0.0)
+    heard: list[str] = []
+    drains.run_worker(
+        engine=ledger_engine,
+        channels=channels,
+        settings=live_settings,
+        clock=clock,
+        should_stop=lambda: "sent" in heard,
+        on_report=lambda _: heard.append("sent"),
+        on_outage=lambda: heard.append("away"),
+    )
+    assert heard == ["away", "away", "sent"]
+    assert [row.state for row in rows("messages")] == ["accepted"]
