@@ -197,8 +197,17 @@ def test_new_people_browse_ask_twice_come_twice_and_some_have_talked_to_an_agent
     assert kinds["Viewed Property"] > 10 and kinds["Seller Inquiry"] > 10 and kinds["Registration"] > 10
     transferred = [lead for lead in new.values() if lead["state"] == "agent_called"]
     assert transferred and not any(lead["contactable"] for lead in transferred)
-    calls = [action for row in store.rows["calls"].rows.values() if (action := read_human_action("calls", row))]
-    assert {lead["person_id"] for lead in transferred} <= {action.person_id for action in calls}
+    acted = {
+        action.person_id
+        for name in ("calls", "textMessages", "notes")
+        for row in store.rows[name].rows.values()
+        if (action := read_human_action(name, row)) is not None
+    }
+    acted |= {row["personId"] for row in store.rows["emails"].rows.values()}
+    acted |= {row["id"] for row in people_of(sandbox) if row["stage"] == "Under Contract"}
+    assert {lead["person_id"] for lead in transferred} <= acted
+    # Nobody was written to here, so whoever an agent spoke to is no contactable lead any more.
+    assert not any(lead["contactable"] for lead in new.values() if lead["person_id"] in acted)
     again = [lead for lead in leads if lead["inquired_again_at"]]
     assert len(again) >= 5 and not any(lead["is_new"] for lead in again)
     merged = [lead for lead in leads if lead["state"] == "merged"]

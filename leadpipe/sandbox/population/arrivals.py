@@ -92,7 +92,7 @@ class Arrivals:
             self._later(0.8, lambda: self._ask_again(body, lead, dice.random() < 0.3))
         elif roll < LIVE_TRANSFER + SECOND_INQUIRY + AGENT_STEPS_IN:
             what = dice.choice(("text", "call", "email", "note", "reassign", "reprice", "stop_stage"))
-            self._later(dice.uniform(15, 60), lambda: self._agents.act(what, lead.person_id))
+            self._later(dice.uniform(15, 60), lambda: self._steps_in(lead, what))
         elif roll < LIVE_TRANSFER + SECOND_INQUIRY + AGENT_STEPS_IN + TWICE and lead.phones:
             self._later(dice.uniform(3, 8), lambda: self._comes_twice(draft, lead))
         if dice.random() < BROWSES:
@@ -129,6 +129,12 @@ class Arrivals:
         """The agent has talked to them before we could write (zillow sheet 5)."""
         lead.state, lead.is_contactable = "agent_called", False
         self._agents.act("call", lead.person_id)
+
+    def _steps_in(self, lead: Lead, what: str) -> None:
+        """An agent acts on a lead of a minute; one who was not written to yet must not be any more."""
+        if lead.count_received == 0 and what not in {"reassign", "reprice"}:
+            lead.state, lead.is_contactable = "agent_called", False
+        self._agents.act(what, lead.person_id)
 
     def _ask_again(self, body: Row, lead: Lead, has_home: bool) -> None:
         """The second inquiry that follows the real one within a second, mostly without a property."""

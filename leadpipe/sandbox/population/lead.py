@@ -21,7 +21,8 @@ class Lead:
     Attributes:
         serial: counts the people of this sandbox; with the seed it decides everything the person will ever do.
         is_new: arrived while the sandbox ran; the others were there from the start.
-        is_contactable: has an address that a first touch may use at once, and no agent got there first.
+        is_contactable: has an address that a first touch may use at once, and no agent got there first (by a call, a
+            text, a mail, a note, or a stage that ends every plan).
         count_received: messages that reached them.
     """
 
