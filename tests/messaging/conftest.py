@@ -241,7 +241,7 @@ def go(ledger_engine: Engine, live_settings: Settings, clock: FixedClock, channe
 
 @pytest.fixture
 def calls(channels: dict[str, FakeChannel]) -> Callable[[], list[SendRequest]]:
-    """A function that lists every call to a provider so far."""
+    """A function that lists every call to a provider so far, channel by channel."""
     return lambda: [request for channel in channels.values() for request in channel.requests]
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,11 +21,11 @@ from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.claim import claim
-from leadpipe.messaging.suppression import suppress
+from leadpipe.messaging.suppression import lift, suppress
 from leadpipe.settings import Settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from tests.messaging.conftest import AddLead, FakeChannel, Go, MakeIntent, Put, Rows
 
@@ -296,3 +297,52 @@ def test_a_worker_waits_while_the_ledger_is_away_and_goes_on_when_it_is_back(
     )
     assert heard == ["away", "away", "sent"]
     assert [row.state for row in rows("messages")] == ["accepted"]
+
+
+def test_no_order_of_refusals_returns_and_sends_reaches_anyone_who_refused(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    clock: FixedClock,
+    go: Go,
+    calls: Calls,
+) -> None:
+    dice = Random(20260303)
+    count_sent = 0
+    for walk in range(12):
+        leads = [add_lead(walk * 10 + n, pewc=True, asked_at=clock.now()) for n in range(1, 4)]
+        refused: set[tuple[int, str]] = set()
+        dead: set[tuple[int, str]] = set()
+        for step in range(20):
+            clock.advance(timedelta(minutes=1))
+            lead = dice.choice(leads)
+            act = dice.choice(("plan", "plan", "plan", "send", "send", "stop", "start", "start", "leave", "bounce"))
+            with ledger_engine.begin() as connection:
+                if act == "stop":
+                    refuse(connection, lead.phone_id, "sms", "stop_keyword", clock)
+                    refused.add((lead.phone_id, "sms"))
+                elif act == "leave":
+                    refuse(connection, lead.email_id, "email", "one_click", clock)
+                    refused.add((lead.email_id, "email"))
+                elif act == "bounce" and step > 10:
+                    refuse(connection, lead.email_id, "email", "bounce", clock)
+                    dead.add((lead.email_id, "email"))
+                elif act == "start":
+                    lift(connection, contact_point_id=lead.phone_id, channel="sms", at=clock.now(), now=clock.now())
+                    refused.discard((lead.phone_id, "sms"))
+            if act == "plan":
+                channel = dice.choice(("email", "sms"))
+                put(intent(lead, channel, purpose="transactional", occurrence=step + 1))
+            if act == "send":
+                before = {request.message_id for request in calls()}
+                go(min_gap_minutes=0, count=dice.randint(1, 3))
+                sent = [(r.contact_point_id, r.channel) for r in calls() if r.message_id not in before]
+                count_sent += len(sent)
+                assert not {*sent} & (refused | dead), (walk, step)
+    assert count_sent > 25
+
+
+def refuse(connection: Connection, point: int, channel: str, source: str, clock: FixedClock) -> None:
+    channels = ("sms", "whatsapp") if channel == "sms" else (channel,)
+    suppress(connection, contact_point_id=point, channels=channels, source=source, at=clock.now(), now=clock.now())
