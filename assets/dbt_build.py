@@ -18,9 +18,13 @@ from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
 from packaging.version import Version
 
 from assets.dbt_specs import DbtSpecs, asset_key
+from leadpipe.crm import watermark
 from leadpipe.runtime import Runtime
 from leadpipe.store import dbt
 from leadpipe.store.row_counts import row_counts
+
+# The source whose mark says below which transaction everything is in the lake.
+MIRROR = "mirror"
 
 
 class SpecTranslator(DagsterDbtTranslator):
@@ -64,6 +68,7 @@ def build(context: dg.AssetExecutionContext, runtime: Runtime, specs: DbtSpecs) 
     target = runtime.settings.home.absolute() / "dbt"
     folders = ["--project-dir", str(dbt.PROJECT), "--profiles-dir", str(dbt.PROJECT), "--target-path", str(target)]
     with dbt.locked(runtime.database_url):
+        mark = watermark.read_int(runtime.engine, MIRROR)
         invocation = DbtCliInvocation.run(
             args=[dbt.executable(), "build", *folders, "--log-path", str(target / "logs"), *selection(context, specs)],
             env={
@@ -83,11 +88,12 @@ def build(context: dg.AssetExecutionContext, runtime: Runtime, specs: DbtSpecs) 
         )
         for message in invocation.stream_raw_events():
             for event in message.to_default_asset_events(specs.manifest, translator, context, target):
-                yield _counted(event, runtime) if isinstance(event, dg.Output) else event
+                yield _counted(event, runtime, mark) if isinstance(event, dg.Output) else event
 
 
-def _counted(output: dg.Output[Any], runtime: Runtime) -> dg.Output[Any]:
-    """The same event with the table's row count; a view has none until somebody asks it."""
+def _counted(output: dg.Output[Any], runtime: Runtime, mark: int | None) -> dg.Output[Any]:
+    """The same event with how far the ledger was mirrored, and a table's row count; a view has none until asked."""
     table = output.output_name.replace("__", ".", 1)
     counts = row_counts(runtime.engine, [table])
-    return output.with_metadata({**output.metadata, "dagster/row_count": counts[table]}) if table in counts else output
+    known = {"dagster/row_count": counts[table]} if table in counts else {}
+    return output.with_metadata({**output.metadata, **known, "watermark_xid": mark or 0})

@@ -50,7 +50,8 @@ def queue(context: dg.AssetExecutionContext, leadpipe: LeadpipeResource) -> dg.M
 
     cohorts = [date.fromisoformat(key) for key in context.partition_keys]
     done = plan_cohorts(leadpipe.runtime, cohorts=cohorts)
-    return dg.MaterializeResult(metadata=done.as_metadata())
+    planned_at = dg.MetadataValue.timestamp(leadpipe.runtime.clock.now())
+    return dg.MaterializeResult(metadata={**done.as_metadata(), "planned_at": planned_at})
 
 
 @dg.multi_asset_check(specs=[dg.AssetCheckSpec(name, asset=QUEUE, blocking=True) for name in CHECKS.values()])

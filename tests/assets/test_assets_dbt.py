@@ -45,6 +45,7 @@ def test_a_build_reports_rows_and_checks_a_part_builds_alone_and_a_failed_test_i
     made = {event.asset_key: event.materialization.metadata for event in whole.get_asset_materialization_events()}
     assert set(made) == {spec.key for spec in SPECS.assets.values()} | {PUBLISHED}
     assert made[dg.AssetKey(["marts", "leads"])]["dagster/row_count"].value == 3
+    assert all(metadata["watermark_xid"].value > 0 for key, metadata in made.items() if key != PUBLISHED)
     counted = {key for key, metadata in made.items() if "dagster/row_count" in metadata} - {PUBLISHED}
     assert counted == {spec.key for spec in SPECS.assets.values() if "table" in spec.kinds}
     assert made[PUBLISHED]["tables"].value == len(MARTS)
