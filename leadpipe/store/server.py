@@ -134,7 +134,7 @@ class EmbeddedServer:
             if self._postmaster() is not None:
                 time.sleep(0.05)
                 continue
-            self._disown_reused_pid()
+            self._disown_reused_pids()
             self._folder.write_config()
             try:
                 self._folder.run("pg_ctl", "start", "-D", "data", "-l", "server.log", "-w", "-t", "30")
@@ -157,9 +157,9 @@ class EmbeddedServer:
         except psycopg.OperationalError as error:
             raise TransientError(f"PostgreSQL runs but lets nobody in: {error}; see {self.log_path}") from error
 
-    def _pid_on_file(self) -> int | None:
+    def _pid_on_file(self, path: Path) -> int | None:
         try:
-            return int(self._folder.pid_file.read_text().split("\n", 1)[0])
+            return int(path.read_text().split("\n", 1)[0])
         except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
             return None
 
@@ -167,7 +167,7 @@ class EmbeddedServer:
         """The process id of our postmaster: it alone has the data folder as its working directory."""
         import psutil
 
-        pid = self._pid_on_file()
+        pid = self._pid_on_file(self._folder.pid_file)
         if pid is None:
             return None
         try:
@@ -176,16 +176,21 @@ class EmbeddedServer:
             return None
         return pid if is_ours else None
 
-    def _disown_reused_pid(self) -> None:
-        """Make postmaster.pid harmless when its process id now belongs to something else, as after a reboot."""
-        if not self._folder.pid_file.exists():
-            return
-        pid = self._pid_on_file()
-        if pid is None:  # cut off by a crash while it was written: PostgreSQL refuses to judge it, we hold the lock
-            self._folder.pid_file.unlink(missing_ok=True)
-            return
-        with suppress(ProcessLookupError, OverflowError):
-            with suppress(PermissionError):
-                os.kill(pid, 0)
-            _, _, rest = self._folder.pid_file.read_text().partition("\n")
-            self._folder.write("postmaster.pid", f"{NO_SUCH_PID}\n{rest}")
+    def _disown_reused_pids(self) -> None:
+        """Make the lock files harmless when their process id now belongs to something else, or to a dead postmaster.
+
+        After a reboot another process may have the id; a killed postmaster keeps it until somebody reaps it. The file
+        of the data folder and that of the socket both hold it, and PostgreSQL asks each whether it lives.
+        """
+        for path in (self._folder.pid_file, self._folder.socket_lock):
+            if not path.exists():
+                continue
+            pid = self._pid_on_file(path)
+            if pid is None:  # cut off by a crash while it was written: PostgreSQL refuses to judge it, we hold the lock
+                path.unlink(missing_ok=True)
+                continue
+            with suppress(ProcessLookupError, OverflowError):
+                with suppress(PermissionError):
+                    os.kill(pid, 0)
+                _, _, rest = path.read_text().partition("\n")
+                self._folder.write(path, f"{NO_SUCH_PID}\n{rest}")

@@ -61,6 +61,7 @@ class ServerFolder:
         self._account = _other_account(self.path)
         self.socket = socket_folder(self._home, self._owner_id)
         self.socket_file = self.socket / SOCKET_NAME
+        self.socket_lock = self.socket / f"{SOCKET_NAME}.lock"
 
     @property
     def _owner_id(self) -> int:
@@ -153,19 +154,16 @@ class ServerFolder:
         with (folder / "postgresql.conf").open("a") as config:
             config.write("\ninclude 'leadpipe.conf'\n")
         names = sorted({"root", _name(self._owner_id)})
-        self._write_to(folder / "pg_ident.conf", "".join(f'leadpipe "{name}" {ROLE}\n' for name in names))
-        self._write_to(folder / "pg_hba.conf", "local all all peer map=leadpipe\n")
+        self.write(folder / "pg_ident.conf", "".join(f'leadpipe "{name}" {ROLE}\n' for name in names))
+        self.write(folder / "pg_hba.conf", "local all all peer map=leadpipe\n")
         folder.rename(self.data)
 
     def write_config(self) -> None:
         """Write our settings; before each start, so that a moved home and a newer leadpipe take effect."""
-        self.write("leadpipe.conf", CONFIG + f"unix_socket_directories = '{self.socket}'\n")
+        self.write(self.data / "leadpipe.conf", CONFIG + f"unix_socket_directories = '{self.socket}'\n")
 
-    def write(self, name: str, text: str) -> None:
-        """Replace one file of the data folder in a single step."""
-        self._write_to(self.data / name, text)
-
-    def _write_to(self, path: Path, text: str) -> None:
+    def write(self, path: Path, text: str) -> None:
+        """Replace one file of the server's in a single step."""
         part = path.with_name(f".{path.name}.{os.getpid()}")
         part.write_text(text)
         part.chmod(0o600)

@@ -28,6 +28,31 @@ IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can be two users")
 
 
+@pytest.fixture(scope="module")
+def initialised() -> Generator[Path]:
+    """A home whose server ran once: copying it is ten times cheaper than another initdb."""
+    base = Path(tempfile.mkdtemp(prefix="leadpipe-server-", dir="/tmp"))
+    base.chmod(0o755)
+    home = base / "initialised"
+    home.mkdir()
+    EmbeddedServer(home).ensure_running()
+    EmbeddedServer(home).stop()
+    yield home
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def old_home(new_home: Callable[[str], Path], initialised: Path) -> Callable[[str], Path]:
+    """Makes homes as ``new_home`` does, in which a server has run before."""
+
+    def create(name: str) -> Path:
+        home = new_home(name)
+        subprocess.run(["cp", "-a", str(initialised / "pg"), str(home / "pg")], check=True)
+        return home
+
+    return create
+
+
 @pytest.fixture
 def new_home() -> Generator[Callable[[str], Path]]:
     """Makes homes that the server's account may enter, and stops and removes what a test leaves in them."""
@@ -120,16 +145,16 @@ def test_a_starter_killed_at_any_moment_leaves_a_startable_home(new_home: Callab
     assert list((home / "pg").glob("data.*.part")) == []
 
 
-def test_a_server_outlives_the_process_that_started_it(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_a_server_outlives_the_process_that_started_it(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     process = in_another_process("EmbeddedServer(Path(sys.argv[1])).ensure_running()", str(home))
     assert process.wait(timeout=60) == 0
     process.communicate()
     assert EmbeddedServer(home).status().is_running
 
 
-def test_a_killed_postmaster_is_replaced_and_keeps_what_was_committed(new_home: Callable[[str], Path]) -> None:
-    server = EmbeddedServer(new_home("home"))
+def test_a_killed_postmaster_is_replaced_and_keeps_what_was_committed(old_home: Callable[[str], Path]) -> None:
+    server = EmbeddedServer(old_home("home"))
     url = server.ensure_running()
     with psycopg.connect(url) as connection:
         connection.execute("create table kept as select 7 as a")
@@ -144,8 +169,8 @@ def test_a_killed_postmaster_is_replaced_and_keeps_what_was_committed(new_home: 
 
 
 @pytest.mark.parametrize("reused_by", ["a stranger", "ourselves"])
-def test_a_pid_reused_by_another_process_is_no_server(new_home: Callable[[str], Path], reused_by: str) -> None:
-    home = new_home("home")
+def test_a_pid_reused_by_another_process_is_no_server(old_home: Callable[[str], Path], reused_by: str) -> None:
+    home = old_home("home")
     server = EmbeddedServer(home)
     server.ensure_running()
     pid_file = home / "pg/data/postmaster.pid"
@@ -167,8 +192,31 @@ def test_a_pid_reused_by_another_process_is_no_server(new_home: Callable[[str], 
         stranger.wait()
 
 
-def test_a_pid_file_cut_off_by_a_crash_does_not_stop_the_start(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_a_socket_lock_whose_pid_was_reused_does_not_stop_the_start(old_home: Callable[[str], Path]) -> None:
+    """A killed postmaster leaves two lock files with its pid, and PostgreSQL believes either."""
+    home = old_home("home")
+    server = EmbeddedServer(home)
+    server.ensure_running()
+    lock = ServerFolder(home).socket_lock
+    lines = lock.read_text().splitlines()
+    owner = lock.stat().st_uid
+    server.stop()
+    lock.parent.mkdir(mode=0o700, exist_ok=True)
+    stranger = subprocess.Popen(["sleep", "60"], user=owner if IS_ROOT else None)
+    try:
+        lock.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        os.chown(lock, owner, -1)
+        lock.chmod(0o600)
+        os.chown(lock.parent, owner, -1)
+        assert value_of(server.ensure_running(), "select 1") == 1
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_pid_file_cut_off_by_a_crash_does_not_stop_the_start(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     server = EmbeddedServer(home)
     server.ensure_running()
     server.stop()
@@ -182,11 +230,10 @@ def test_no_process_can_have_the_pid_that_stands_for_none() -> None:
         os.kill(NO_SUCH_PID, 0)
 
 
-def test_a_full_house_is_still_a_running_server(new_home: Callable[[str], Path]) -> None:
-    server = EmbeddedServer(new_home("home"))
+def test_a_full_house_is_still_a_running_server(old_home: Callable[[str], Path]) -> None:
+    server = EmbeddedServer(old_home("home"))
     url = server.ensure_running()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("alter database leadpipe connection limit 0")
+    with psycopg.connect(url.replace("/leadpipe?", "/postgres?"), autocommit=True) as connection:
         connection.execute("alter database leadpipe allow_connections false")
     pid = server.status().pid
     assert server.status().is_running
@@ -194,8 +241,8 @@ def test_a_full_house_is_still_a_running_server(new_home: Callable[[str], Path])
     assert server.status().pid == pid
 
 
-def test_a_server_that_cannot_start_says_why_and_names_its_log(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_a_server_that_cannot_start_says_why_and_names_its_log(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     server = EmbeddedServer(home)
     server.ensure_running()
     server.stop()
@@ -204,8 +251,8 @@ def test_a_server_that_cannot_start_says_why_and_names_its_log(new_home: Callabl
         server.ensure_running()
 
 
-def test_a_home_moved_elsewhere_starts_there(new_home: Callable[[str], Path]) -> None:
-    first = EmbeddedServer(new_home("first"))
+def test_a_home_moved_elsewhere_starts_there(new_home: Callable[[str], Path], old_home: Callable[[str], Path]) -> None:
+    first = EmbeddedServer(old_home("first"))
     with psycopg.connect(first.ensure_running()) as connection:
         connection.execute("create table kept as select 7 as a")
     first.stop()
@@ -214,11 +261,36 @@ def test_a_home_moved_elsewhere_starts_there(new_home: Callable[[str], Path]) ->
     assert value_of(EmbeddedServer(target).ensure_running(), "select a from kept") == 7
 
 
-def test_two_paths_to_one_home_are_one_server(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_two_paths_to_one_home_are_one_server(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     link = home.parent / "link"
     link.symlink_to(home)
     assert EmbeddedServer(link).ensure_running() == EmbeddedServer(home).database_url
+
+
+def as_nobody(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run code as another user. The interpreter may lie where that user may not go, so it is loaded before."""
+    script = """
+        import os, pwd, sys
+        from contextlib import suppress
+        from pathlib import Path
+        import psutil, psycopg
+        from leadpipe.store.server import EmbeddedServer
+        with suppress(psycopg.OperationalError):
+            psycopg.connect("host=/nowhere")
+        psutil.Process().cwd()
+        nobody = pwd.getpwnam("nobody")
+        os.setgroups([])
+        os.setgid(nobody.pw_gid)
+        os.setuid(nobody.pw_uid)
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script) + code, str(home)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @needs_root
@@ -227,13 +299,7 @@ def test_two_users_have_a_server_each_and_root_joins_either(new_home: Callable[[
     nobody = pwd.getpwnam("nobody")
     os.chown(theirs, nobody.pw_uid, nobody.pw_gid)
     our_url = EmbeddedServer(ours).ensure_running()
-    code = "print(EmbeddedServer(Path(sys.argv[1])).ensure_running())"
-    theirs_said = subprocess.run(
-        [sys.executable, "-c", "import sys; from pathlib import Path\n"
-         "from leadpipe.store.server import EmbeddedServer\n" + code, str(theirs)],
-        cwd=REPOSITORY, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    theirs_said = as_nobody("print(EmbeddedServer(Path(sys.argv[1])).ensure_running())", theirs)
     assert theirs_said.returncode == 0, theirs_said.stderr
     their_url = theirs_said.stdout.strip()
     assert their_url != our_url
@@ -243,19 +309,10 @@ def test_two_users_have_a_server_each_and_root_joins_either(new_home: Callable[[
 
 
 @needs_root
-def test_another_users_home_is_refused_with_a_way_out(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_another_users_home_is_refused_with_a_way_out(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     EmbeddedServer(home).ensure_running()
-    nobody = pwd.getpwnam("nobody")
-    code = (
-        "import sys; from pathlib import Path; from leadpipe.store.server import EmbeddedServer\n"
-        "EmbeddedServer(Path(sys.argv[1])).ensure_running()"
-    )
-    refused = subprocess.run(
-        [sys.executable, "-c", code, str(home)],
-        cwd=REPOSITORY, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    refused = as_nobody("EmbeddedServer(Path(sys.argv[1])).ensure_running()", home)
     assert "ConfigurationError" in refused.stderr
     assert "belongs to" in refused.stderr
     assert "LEADPIPE_HOME" in refused.stderr
@@ -290,8 +347,8 @@ def test_a_socket_folder_made_by_somebody_else_is_not_trusted(new_home: Callable
         folder.unlink() if kind == "link" else folder.rmdir()
 
 
-def test_a_server_is_never_stopped_by_those_who_only_use_it(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
+def test_a_server_is_never_stopped_by_those_who_only_use_it(old_home: Callable[[str], Path]) -> None:
+    home = old_home("home")
     EmbeddedServer(home).ensure_running()
     pid = EmbeddedServer(home).status().pid
     with ThreadPoolExecutor(4) as pool:
