@@ -5,6 +5,7 @@ What lives here: four tables and their checks. What does not: any rule (``leadpi
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # The publisher's hiccups last minutes; a permanent error is not tried again.
 NETWORK_RETRY = dg.RetryPolicy(max_retries=3, delay=60, backoff=dg.Backoff.EXPONENTIAL)
 COMMON = {"group_name": "enrichment", "owners": ["team:operations"]}
+# Looked at every day; the publisher's hiccups may take one.
+LOOKED_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(hours=30))
 
 
 @contextmanager
@@ -54,13 +57,25 @@ def _as_metadata(release: "Release") -> dict[str, dg.MetadataValue]:
     }
 
 
-@dg.asset(key=["enrichment", "zhvi"], kinds={"python", "duckdb"}, retry_policy=NETWORK_RETRY, **COMMON)
+@dg.asset(
+    key=["enrichment", "zhvi"],
+    kinds={"python", "duckdb"},
+    retry_policy=NETWORK_RETRY,
+    freshness_policy=LOOKED_DAILY,
+    **COMMON,
+)
 def zhvi(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Zillow Home Value Index. One row per ZIP code, month and release; releases are never mixed."""
     return _land(leadpipe, "zhvi")
 
 
-@dg.asset(key=["enrichment", "zori"], kinds={"python", "duckdb"}, retry_policy=NETWORK_RETRY, **COMMON)
+@dg.asset(
+    key=["enrichment", "zori"],
+    kinds={"python", "duckdb"},
+    retry_policy=NETWORK_RETRY,
+    freshness_policy=LOOKED_DAILY,
+    **COMMON,
+)
 def zori(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Zillow Observed Rent Index. One row per ZIP code, month and release; releases are never mixed."""
     return _land(leadpipe, "zori")
@@ -108,6 +123,7 @@ def trend_is_of_the_newest_release(leadpipe: LeadpipeResource) -> dg.AssetCheckR
     deps=[dg.AssetKey(["raw", "ledger__people"])],
     kinds={"python", "duckdb"},
     retry_policy=NETWORK_RETRY,
+    freshness_policy=LOOKED_DAILY,
     **COMMON,
 )
 def listings(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
