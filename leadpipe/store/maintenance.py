@@ -66,34 +66,33 @@ def maintain(lake: Lake, *, clock: WallClock) -> Maintained:
         TransientError: the lake stayed busy, or a step lost against other commits too often.
     """
     now = clock.now()
+    steps = {
+        "flush": "ducklake_flush_inlined_data('lake')",
+        "rewrite": f"ducklake_rewrite_data_files('lake', delete_threshold => {DELETED_SHARE})",
+        "merge": "ducklake_merge_adjacent_files('lake')",
+        "expire": f"ducklake_expire_snapshots('lake', older_than => '{now - SNAPSHOTS_KEPT}'::timestamptz)",
+        "cleanup": f"ducklake_cleanup_old_files('lake', older_than => '{now - FILES_KEPT}'::timestamptz)",
+        "orphans": f"ducklake_delete_orphaned_files('lake', older_than => '{now - ORPHANS_KEPT}'::timestamptz)",
+    }
+    found: dict[str, list[tuple[object, ...]]] = {}
     seconds: dict[str, float] = {}
+    with lake.connect() as connection:
+        for name, call in steps.items():
 
-    def step(name: str, call: str) -> list[tuple[object, ...]]:
-        def commit() -> list[tuple[object, ...]]:
-            with locks.lake_lock(lake.database_url):
-                started = time.monotonic()
-                with lake.connect() as connection:
+            def commit(call: str = call) -> tuple[list[tuple[object, ...]], float]:
+                with locks.lake_lock(lake.database_url):
+                    started = time.monotonic()
                     rows = connection.execute(f"call {call}").fetchall()
-                seconds[name] = time.monotonic() - started
-            return rows
+                    return rows, time.monotonic() - started
 
-        return retried(commit, what=name)
-
-    flushed = step("flush", "ducklake_flush_inlined_data('lake')")
-    rewritten = step("rewrite", f"ducklake_rewrite_data_files('lake', delete_threshold => {DELETED_SHARE})")
-    merged = step("merge", "ducklake_merge_adjacent_files('lake')")
-    expired = step("expire", f"ducklake_expire_snapshots('lake', older_than => '{now - SNAPSHOTS_KEPT}'::timestamptz)")
-    deleted = step("cleanup", f"ducklake_cleanup_old_files('lake', older_than => '{now - FILES_KEPT}'::timestamptz)")
-    orphans = step(
-        "orphans", f"ducklake_delete_orphaned_files('lake', older_than => '{now - ORPHANS_KEPT}'::timestamptz)"
-    )
+            found[name], seconds[name] = retried(commit, what=name)
     return Maintained(
-        rows_flushed=_total(flushed),
-        files_rewritten=_total(rewritten),
-        files_merged=_total(merged),
-        snapshots_expired=len(expired),
-        files_deleted=len(deleted),
-        orphans_deleted=len(orphans),
+        rows_flushed=_total(found["flush"]),
+        files_rewritten=_total(found["rewrite"]),
+        files_merged=_total(found["merge"]),
+        snapshots_expired=len(found["expire"]),
+        files_deleted=len(found["cleanup"]),
+        orphans_deleted=len(found["orphans"]),
         seconds_by_step=seconds,
     )
 
