@@ -45,6 +45,8 @@ def environment(settings: Settings, database_url: str) -> dict[str, str]:
         "LEADPIPE_TEAM_TIMEZONE": settings.team_timezone,
         # Unit tests prove the SQL, not the data: the test suite runs them, a build every few minutes need not.
         "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
+        # dbt's own choice is to log every step of every build, megabytes a build; the compiled SQL is on disk anyway.
+        "DBT_LOG_LEVEL_FILE": "info",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
 
