@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
-# Words and due times of an older planning are no longer true.
-PLANNED_WITHIN = timedelta(hours=24)
 # Rows of one transaction; memory follows this, not the number of leads.
 CHUNK = 5_000
 WORKERS = 2
@@ -110,7 +108,7 @@ def enqueue_planned(
     Returns:
         What became of the messages, as ``messaging.enqueue`` counts it.
     """
-    since = clock.now() - PLANNED_WITHIN
+    since = clock.now() - queue.PLANNED_WITHIN
     desk = _Desk(engine=engine, settings=settings, clock=clock, run_key=run_key)
     with queue.extract(lake, planned_since=since, cohorts=cohorts) as extract:
         # Two parts at once: one is judged here while the server stores the other.

@@ -124,6 +124,9 @@ def plan(
         report.count_people = len(found)
         report.cohorts = tuple(sorted({cohort for _, cohort in found} | set(cohorts or ())))
         desk = _Desk(connection, load_plans(settings.plans_path), settings, now, lake)
+        if cohorts is not None:
+            since = now - queue.PLANNED_WITHIN
+            desk.points_taken |= queue.points_planned(lake, planned_since=since, outside=cohorts)
         report.count_rows = queue.replace(lake, desk.parts(found, report), cohorts=cohorts)
     return report
 
@@ -147,7 +150,7 @@ class _Desk:
         )
         self._day = now.astimezone(ZoneInfo(settings.team_timezone)).date()
         self._scores, self._market = _scores_and_market(lake, now)
-        self._points_taken: set[tuple[int, str]] = set()
+        self.points_taken: set[tuple[int, str]] = set()
         self._history = History()
 
     def parts(self, found: Sequence[tuple[int, date]], report: Planned) -> Iterator[pa.Table]:
@@ -174,11 +177,11 @@ class _Desk:
             elif (found := nightly.ruled_out(plan, row, self._history, self._night, zone)) is None:
                 known = known or self._know(row)
                 found = nightly.enter(plan, known, self._history, self._night, zone)
-                if isinstance(found, Entry) and (found.contact_point_id, plan.name) in self._points_taken:
+                if isinstance(found, Entry) and (found.contact_point_id, plan.name) in self.points_taken:
                     found = nightly.same_contact_point()
             if isinstance(found, Entry) and known is not None:
                 entered.append(plan)
-                self._points_taken.add((found.contact_point_id, plan.name))
+                self.points_taken.add((found.contact_point_id, plan.name))
                 yield self._planned(plan, known, found, cohort)
             elif isinstance(found, Refusal):
                 yield self._refused(plan, row, found, cohort)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from leadpipe.store.lake import Lake
 
 TABLE = "outreach.queue"
+# Words and due times of an older planning are no longer true.
+PLANNED_WITHIN = timedelta(hours=24)
 # Rows of one group in a file that is read part by part.
 ROW_GROUP = 10_240
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,6 +138,16 @@ def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | 
             return count
 
         return retried(commit, what=f"replace in {TABLE}")
+
+
+def points_planned(lake: Lake, *, planned_since: datetime, outside: Sequence[date]) -> set[tuple[int, str]]:
+    """Contact points and plans that other cohorts' planned rows hold, so that one address is not planned twice."""
+    rows = lake.query(
+        f"select distinct contact_point_id, plan from {TABLE} "  # noqa: S608 - our own name
+        "where outcome = 'planned' and planned_at > ? and cohort not in (select unnest(?::date[]))",
+        [planned_since, list(outside)],
+    )
+    return set(zip(rows["contact_point_id"].to_pylist(), rows["plan"].to_pylist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -273,6 +273,21 @@ def test_two_records_with_one_address_are_planned_once_the_elder_first(add_perso
     assert world.outcomes() == {1: ("waits", "same_contact_point"), 2: ("planned", None)}
 
 
+def test_an_address_planned_in_another_cohort_is_not_planned_again(add_person: Any, world: World) -> None:
+    shared = [{"value": "shared@example.com"}]
+    add_person(1, age=timedelta(days=300), emails=shared)
+    add_person(2, age=timedelta(days=400), emails=shared)
+    first, second = date(2025, 5, 1), date(2025, 1, 27).replace(day=1)
+    world.plan(first)
+    world.plan(second)
+    expected = {1: ("planned", None), 2: ("waits", "same_contact_point")}
+    assert world.outcomes() == expected
+    for cohort in (first, second):
+        world.plan(cohort)
+        assert world.outcomes() == expected
+    assert set(problems(world.engine, world.lake).values()) == {0}
+
+
 def test_an_address_that_another_record_had_a_message_at_lately_waits(add_person: Any, world: World) -> None:
     shared = [{"value": "shared@example.com"}]
     add_person(1, age=timedelta(days=400), emails=shared)
@@ -385,8 +400,38 @@ def test_rows_read_are_of_one_snapshot(add_person: Any, world: World) -> None:
         assert len([*first, *next(parts)]) == 4
 
 
-def test_a_planned_queue_has_no_problems(add_person: Any, world: World) -> None:
+def test_a_planned_queue_has_no_problems_and_what_is_said_later_makes_none(add_person: Any, world: World) -> None:
     for person_id in range(1, 6):
         add_person(person_id, age=AGED, emails=[] if person_id == 2 else [{"value": f"l{person_id}@example.com"}])
     world.plan()
     assert set(problems(world.engine, world.lake).values()) == {0}
+    world.clock.advance(timedelta(hours=1))
+    listed("email", "one_click", days_ago=0)(world, 1)
+    assert set(problems(world.engine, world.lake).values()) == {0}
+
+
+def test_bad_rows_are_counted_by_what_is_wrong_with_them(add_person: Any, world: World) -> None:
+    for person_id in (1, 2):
+        add_person(person_id, age=AGED)
+    listed("email", "bounce")(world, 1)
+    world.plan()
+    (row,) = [row for row in world.queue() if row["person_id"] == 2]
+    point = world.sql(
+        "select c.id from ledger.contact_points c join ledger.person_contact_points o on o.contact_point_id = c.id "
+        "where o.person_id = 1 and c.kind = 'email'"
+    )[0][0]
+    bad = [
+        row | {"person_id": 1, "contact_point_id": point},
+        row,
+        row | {"person_id": 3, "contact_point_id": 99, "body": " "},
+        row | {"person_id": 4, "contact_point_id": 98, "due_at": row["planned_at"] - timedelta(seconds=1)},
+        row | {"person_id": 5, "contact_point_id": 97, "reason": ""},
+    ]
+    world.lake.append(queue.TABLE, pa.Table.from_pylist(bad, schema=queue.QUEUE_SCHEMA))
+    assert problems(world.engine, world.lake) == {
+        "planned_twice": 2,
+        "suppressed": 1,
+        "wordless": 1,
+        "untimely": 1,
+        "unexplained": 1,
+    }
