@@ -69,6 +69,7 @@ def test_up_serves_everything_refuses_a_second_start_and_down_ends_it_all(
         assert process.wait(30) == 0
     finally:
         process.kill()
+        process.communicate()
     _, alive = psutil.wait_procs(family, timeout=15)
     assert [each.cmdline() for each in alive] == []
     assert not EmbeddedServer(home).status().is_running
