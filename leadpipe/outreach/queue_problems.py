@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from leadpipe.store.lake import Lake
 
 # Rows of another day's planning are never enqueued. What a person said after the planning is the gate's business; what
-# was known then must not have been passed over: the newest word on a contact point and channel counts, so a START lifts
-# what a STOP set.
+# was known then must not have been passed over: the newest word that reaches the channel counts, so a START by it lifts
+# an older STOP to everything.
 _PROBLEMS = f"""
 with newest_planning as (
     select max(planned_at) as last_at from {TABLE}
 ), planned as (
     select * from {TABLE} where outcome = 'planned'
     and planned_at > (select last_at from newest_planning) - interval {int(PLANNED_WITHIN.total_seconds())} second
-), newest as (
-    select p.person_id, s.channel, p.channel as planned_channel, s.action
-    from planned p
-    join pg.ledger.suppressions s on s.contact_point_id = p.contact_point_id and s.recorded_at <= p.planned_at
-    qualify row_number() over (partition by p.person_id, p.plan, s.channel order by s.at desc, s.id desc) = 1
 ), suppressed as (
-    select person_id from newest where action = 'suppress' and channel in (planned_channel, 'all')
+    select p.person_id, arg_max(s.action, (s.at, s.id)) as action
+    from planned p
+    join pg.ledger.suppressions s on s.contact_point_id = p.contact_point_id and s.channel in (p.channel, 'all')
+    where s.recorded_at <= p.planned_at
+    group by p.person_id, p.plan, p.step
+    having action = 'suppress'
 ), twice as (
     select 1 from planned group by person_id, plan, step, occurrence having count(*) > 1
     union all

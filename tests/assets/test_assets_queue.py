@@ -115,11 +115,13 @@ GOOD = {
 GOOD |= {"subject": "Hello", "body": "Still looking?", "reason": "aged", "outcome": "planned"}
 
 
-# What is wrong with a row, and the row; each is of another person, so that the counts below tell them apart.
+# What is wrong with a row, and the row; each is of another person and address, so that counts tell them apart.
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ("planned_twice", {"person_id": 20}),
     ("", {"person_id": 20}),
+    ("planned_twice", {"contact_point_id": 120}),
+    ("", {"contact_point_id": 120}),
     ("wordless", {"body": "  "}),
     ("wordless", {"subject": ""}),
     ("untimely", {"due_at": timedelta(minutes=-1)}),
@@ -137,7 +139,11 @@ def test_each_row_that_would_send_a_wrong_message_is_counted_by_its_own_check_an
     runtime: Runtime, leadpipe: LeadpipeResource, clock: FixedClock
 ) -> None:
     _suppress(runtime, clock)
-    store(runtime, clock, [{"person_id": number} | row for number, (_, row) in enumerate(CASES)])
+    store(
+        runtime,
+        clock,
+        [{"person_id": number, "contact_point_id": 100 + number} | row for number, (_, row) in enumerate(CASES)],
+    )
     wrong = Counter(outreach.CHECKS[problem] for problem, _ in CASES if problem)
     checks = list(outreach.queue_is_sound(leadpipe))
     assert {check.check_name: check.metadata["count"].value for check in checks} == wrong
