@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import schemathesis
+
+# Imported while no other thread compiles: Python 3.11 gives "AST constructor recursion depth mismatch" otherwise.
+import schemathesis.specs.openapi.schemas
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
