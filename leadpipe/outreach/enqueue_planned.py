@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.intent import Intent
-from leadpipe.outreach import enrol, queue
-from leadpipe.outreach.intents import BAND_PRIORITY, DEFAULT_PRIORITY
-from leadpipe.outreach.plan import load_plans
+from leadpipe.outreach import enrol, entering, queue
 from leadpipe.outreach.queue import QueueRow
 
 if TYPE_CHECKING:
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from leadpipe.clock import Clock
-    from leadpipe.outreach.plan import Plan
     from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
@@ -41,37 +36,6 @@ if TYPE_CHECKING:
 CHUNK = 5_000
 WORKERS = 2
 
-_LOOK_AGAIN = text(
-    """
-    with row as (
-      select * from unnest(cast(:people as bigint[]), cast(:points as bigint[]), cast(:plans as text[]),
-        cast(:steps as text[]), cast(:occurrences as int[])) as row (person_id, point_id, plan, step, occurrence)
-    )
-    select
-      case
-        when exists (select 1 from ledger.messages m where m.person_id = row.person_id and m.plan = row.plan
-          and m.step = row.step and m.occurrence = row.occurrence) then 'repeated'
-        when p.merged_into is not null or p.deleted_at is not null then 'gone'
-        when p.stage = any(:stop_stages) then 'stop_stage'
-        when p.automation_paused_at is not null then 'automation_paused'
-        when exists (select 1 from ledger.messages m where m.contact_point_id = row.point_id and m.plan = row.plan
-          and m.step = row.step and m.occurrence = row.occurrence) then 'same_contact_point'
-        when e.state in ('open', 'paused') and e.step = row.step then 'reopened'
-        when e.id is not null then 'already_met'
-        when p.last_two_way_at > :planned_at or exists (select 1 from ledger.inbound_messages i
-          where i.person_id = row.person_id and i.received_at > :planned_at) then 'replied'
-        else ''
-      end as refusal,
-      e.id as enrolment_id,
-      array(select o.plan from ledger.enrolments o
-        where o.person_id = row.person_id and o.state in ('open', 'paused') and o.plan <> row.plan) as inside
-    from row
-    join ledger.people p using (person_id)
-    left join ledger.enrolments e
-      on e.person_id = row.person_id and e.plan = row.plan and e.occurrence = row.occurrence
-    order by row.person_id, row.plan
-    """
-)
 _RECORD = b"""
 insert into ledger.decisions (person_id, plan, step, outcome, code, run_key, detail, at)
 select d.person_id, d.plan, d.step, d.outcome, d.code, d.run_key, d.detail, %(now)s
@@ -154,7 +118,9 @@ class _Desk:
         """Open the passages of these rows and store their messages."""
         now = self.clock.now()
         with self.engine.begin() as connection:
-            enrolment_ids, refused = _open(connection, rows, self.settings, self.run_key, now)
+            enrolment_ids, refused = entering.open_planned(
+                connection, rows, settings=self.settings, run_key=self.run_key, now=now
+            )
             left_out = [(row, "waits", code) for row, code in refused if code != "repeated"]
             _record(connection, left_out, self.run_key, now=now)
         by_run: dict[str, list[QueueRow]] = {}
@@ -177,7 +143,7 @@ class _Desk:
             # Another record with the same address came first, or another run stored this very message.
             now = self.clock.now()
             with self.engine.begin() as connection:
-                strangers = _without_message(connection, [cast("int", i.enrolment_id) for _, i in met])
+                strangers = entering.without_message(connection, [cast("int", i.enrolment_id) for _, i in met])
                 left_out = [(row, i) for row, i in met if i.enrolment_id in strangers]
                 enrol.end(
                     connection,
@@ -188,77 +154,6 @@ class _Desk:
                     connection, [(row, "waits", "same_contact_point") for row, _ in left_out], self.run_key, now=now
                 )
         return found
-
-
-def _without_message(connection: Connection, enrolment_ids: list[int]) -> set[int]:
-    """Those passages that have no message of their own at their step."""
-    found = connection.execute(
-        text(
-            "select e.id from ledger.enrolments e where e.id = any(cast(:ids as bigint[])) and not exists ("
-            "select 1 from ledger.messages m where m.person_id = e.person_id and m.plan = e.plan "
-            "and m.step = e.step and m.occurrence = e.occurrence)"
-        ),
-        {"ids": enrolment_ids},
-    )
-    return set(found.scalars())
-
-
-def _open(
-    connection: Connection, rows: Sequence[QueueRow], settings: Settings, run_key: str, now: datetime
-) -> tuple[dict[tuple[int, str], int], list[tuple[QueueRow, str]]]:
-    """Open what may be opened; returns enrolment ids by (person, plan), and the rows left out with their code."""
-    plans = load_plans(settings.plans_path)
-    found = connection.execute(
-        _LOOK_AGAIN,
-        {
-            "people": [row.person_id for row in rows],
-            "points": [row.contact_point_id for row in rows],
-            "plans": [row.plan for row in rows],
-            "steps": [row.step for row in rows],
-            "occurrences": [row.occurrence for row in rows],
-            "stop_stages": list(settings.stop_stages),
-            "planned_at": min(row.planned_at or now for row in rows),
-        },
-    ).all()
-    enrolment_ids: dict[tuple[int, str], int] = {}
-    refused: list[tuple[QueueRow, str]] = []
-    entering: dict[tuple[Any, ...], QueueRow] = {}
-    for row, (refusal, enrolment_id, inside) in zip(rows, found, strict=True):
-        code = refusal or _outranked(plans, row.plan, inside)
-        if refusal == "reopened":
-            enrolment_ids[row.person_id, row.plan] = enrolment_id
-        elif code:
-            refused.append((row, code))
-        elif entering.setdefault((row.contact_point_id, row.plan, row.step, row.occurrence), row) is not row:
-            refused.append((row, "same_contact_point"))
-    opened = enrol.open_passages(connection, [_entry(row, run_key) for row in entering.values()], now=now)
-    refused += [(row, "already_met") for row in entering.values() if (row.person_id, row.plan) not in opened]
-    return enrolment_ids | opened, refused
-
-
-def _outranked(plans: dict[str, Plan], name: str, inside: Iterable[str]) -> str:
-    plan = plans.get(name)
-    if plan is None or plan.is_paused:
-        return "plan_paused" if plan else "plan_removed"
-    others = (plans[other] for other in inside if other in plans)
-    return "outranked" if any(enrol.gives_way(plan, other) for other in others) else ""
-
-
-def _entry(row: QueueRow, run_key: str) -> enrol.Entry:
-    return enrol.Entry(
-        person_id=row.person_id,
-        plan=row.plan,
-        plan_version=row.plan_version,
-        occurrence=cast("int", row.occurrence),
-        step=row.step,
-        due_at=cast("datetime", row.due_at),
-        reason="nightly",
-        context={"priority": _priority(row), "score_pct": row.score_pct, "run_key": run_key},
-    )
-
-
-def _priority(row: QueueRow) -> int:
-    return BAND_PRIORITY.get(row.priority_band or "", DEFAULT_PRIORITY)
 
 
 def _intent(row: QueueRow, enrolment_id: int) -> Intent:
@@ -281,7 +176,7 @@ def _intent(row: QueueRow, enrolment_id: int) -> Intent:
         body=row.body,
         variables=orjson.loads(row.variables),
         score_pct=row.score_pct,
-        priority=_priority(row),
+        priority=entering.priority_of(row),
         due_at=cast("datetime", row.due_at),
         evidence={
             "planned_run_key": row.planned_run_key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,7 +111,8 @@ CHANGES = {
 
 def test_what_changed_since_the_planning_is_left_out_with_its_reason(add_person: Any, world: World) -> None:
     for person_id in range(1, len(CHANGES) + 1):
-        add_person(person_id, age=AGED)
+        # Younger cohorts have the smaller numbers: rows do not come in the order of people.
+        add_person(person_id, age=AGED + timedelta(days=31 * person_id))
     world.plan()
     at = world.clock.now() + timedelta(minutes=1)
     for person_id, change in enumerate(CHANGES.values(), start=1):
@@ -119,6 +121,22 @@ def test_what_changed_since_the_planning_is_left_out_with_its_reason(add_person:
     decisions = world.sql("select outcome, code from ledger.decisions order by person_id")
     assert decisions == [("waits", code) for code in CHANGES]
     assert world.sql("select count(*) from ledger.messages") == [(0,)]
+
+
+def test_a_higher_nightly_plan_ends_the_lower_one_it_finds(add_person: Any, world: World, tmp_path: Path) -> None:
+    from tests.outreach.test_outreach_planner import spring
+
+    add_person(1, age=AGED)
+    world.plan()
+    world.enqueue_planned()
+    world.run_until(world.clock.now() + timedelta(days=2))
+    spring(world, tmp_path)
+    world.plan()
+    world.enqueue_planned()
+    assert [(row[0], row[2], row[4]) for row in world.passages(1)] == [
+        ("reactivation", "ended", "higher_plan"),
+        ("spring", "open", None),
+    ]
 
 
 def test_a_run_that_died_between_passage_and_message_goes_on(
@@ -149,7 +167,7 @@ def test_a_run_that_died_and_never_came_back_is_finished_by_the_sending_job(
     world.plan()
     with monkeypatch.context() as patched:
         patched.setattr(module, "enqueue", lambda *_, **__: module.Enqueued())
-        patched.setattr(module, "_without_message", lambda *_: set())
+        patched.setattr(module.entering, "without_message", lambda *_: set())
         world.enqueue_planned()
     world.run_until(world.clock.now() + timedelta(hours=30))
     assert world.sent() == [(1, "reactivation", "still_looking")]
