@@ -34,8 +34,8 @@ JUMP = timedelta(hours=23, minutes=59)
 COHORTS = 12
 QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
-# What the first night would bring: spending, market data, a model and the score of everyone by it.
-DATA_JOBS = ("read_spend", "refresh_market", "train_model", "score_leads")
+# Market and scores of a new system come by themselves (`sensors.first_day`); these would wait for their night.
+DATA_JOBS = ("read_spend", "train_model")
 LISTINGS_JOB = "refresh_listings"
 
 
