@@ -34,8 +34,9 @@ JUMP = timedelta(hours=23, minutes=59)
 COHORTS = 12
 QUEUE_ASSET = ("outreach", "queue")
 NIGHTLY_JOB, ENQUEUE_JOB = "nightly_reactivation", "enqueue_planned"
-# Market and scores of a new system come by themselves (`sensors.first_day`); these would wait for their night.
-DATA_JOBS = ("read_spend", "train_model")
+# What the first night brings, and a running system's first day by itself; a demo has no time to wait for either.
+FIRST_JOBS = ("refresh_market", "score_leads")
+LAST_JOBS = ("read_spend", "train_model")
 LISTINGS_JOB = "refresh_listings"
 
 
@@ -95,14 +96,16 @@ class Script:
                 self._arrive_for_ever(stop)
 
     def _do_the_nights_work(self, window: float, stop: threading.Event) -> None:
-        """A backfill and what it planned; the nightly run; then spend and a model, if time is left."""
+        """Market and scores; a backfill and what it planned; the nightly run; then spend and a model, if time is left."""
         if not self.aged:
             return
+        for job in FIRST_JOBS:
+            self._run_job(job)
         if not self._wait(self._live_since + BACKFILL_AT * window, stop):
             self._run_backfill()
         if not self._wait(self._live_since + NIGHTLY_AT * window, stop):
             self._run_nightly()
-        for job in DATA_JOBS:
+        for job in LAST_JOBS:
             self._run_job(job, is_needed=False)
 
     def _turn_the_calendar(self, window: float, stop: threading.Event) -> None:
