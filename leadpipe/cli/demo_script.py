@@ -96,7 +96,7 @@ class Script:
                 self._arrive_for_ever(stop)
 
     def _do_the_nights_work(self, window: float, stop: threading.Event) -> None:
-        """Market and scores; a backfill and what it planned; the nightly run; then spend and a model, if time is left."""
+        """Market and scores; a backfill and what it planned; the nightly run; at last spend and a model."""
         if not self.aged:
             return
         for job in FIRST_JOBS:
@@ -197,7 +197,8 @@ class Script:
         """
         found = ""
         while not self._over.wait(1):
-            with suppress(TransientError):
+            # Dagster answers a query with an error while PostgreSQL is away.
+            with suppress(LeadpipeError):
                 found = status()
             if found == wanted:
                 self._tell(f"{what} is over")

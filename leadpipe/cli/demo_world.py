@@ -20,7 +20,7 @@ from leadpipe.cli.dagster_api import FAILED, UNDER_WAY, DagsterApi
 from leadpipe.cli.live_view import Snapshot, look
 from leadpipe.cli.report import Backfilled, Planned, Report, build_report
 from leadpipe.cli.services import SANDBOX, Service
-from leadpipe.errors import TransientError
+from leadpipe.errors import LeadpipeError, TransientError
 
 if TYPE_CHECKING:
     from leadpipe.cli.system import System, Tell
@@ -131,14 +131,15 @@ class World:
 
     def snapshot(self) -> Snapshot:
         """The world now; while a part does not answer, the last figures stand."""
-        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.exc import DBAPIError
 
         try:
             with self.runtime.engine.connect() as connection:
                 snapshot = look(connection, at=self.runtime.clock.now())
             snapshot.leads_in = int(self.sandbox.summary()["leads_new"])
             snapshot.runs = self._runs()
-        except (OperationalError, TransientError):
+        # With PostgreSQL away the ledger refuses, and Dagster answers every query with an error.
+        except (DBAPIError, LeadpipeError):
             if self._last is None:
                 raise
             return self._last
