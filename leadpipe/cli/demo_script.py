@@ -69,6 +69,7 @@ class Script:
     _deadline: float | None = None
     _live_since: float = field(default_factory=time.monotonic)
     _over: threading.Event = field(default_factory=threading.Event)
+    _planned: threading.Event = field(default_factory=threading.Event)
     _is_interrupted: bool = False
 
     @property
@@ -98,6 +99,7 @@ class Script:
     def _do_the_nights_work(self, window: float, stop: threading.Event) -> None:
         """Market and scores; a backfill and what it planned; the nightly run; at last spend and a model."""
         if not self.aged:
+            self._planned.set()
             return
         for job in FIRST_JOBS:
             self._run_job(job)
@@ -105,6 +107,7 @@ class Script:
             self._run_backfill()
         if not self._wait(self._live_since + NIGHTLY_AT * window, stop):
             self._run_nightly()
+        self._planned.set()
         for job in LAST_JOBS:
             self._run_job(job, is_needed=False)
 
@@ -115,6 +118,10 @@ class Script:
         with self._reporting():
             if self._wait(self._live_since + JUMP_AT * window, stop):
                 return
+            # A jump between a planning and its enqueueing would make the planning a day old, and thus stale.
+            while not self._planned.wait(0.5):
+                if stop.is_set() or self._over.is_set():
+                    return
             clock = jump_all(self.world.sandbox, self.world.runtime.engine, JUMP)
             self._tell(f"the calendar jumps to {clock.now:%A %H:%M} UTC")
             self._run_job(LISTINGS_JOB, is_needed=False)
