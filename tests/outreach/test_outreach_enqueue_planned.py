@@ -179,7 +179,7 @@ def test_records_with_one_address_planned_in_two_cohorts_get_one_message(add_per
     add_person(2, age=timedelta(days=400), emails=shared)
     for cohort in (date(2025, 5, 1), date(2025, 1, 1)):
         world.plan(cohort)
-    assert world.outcomes() == {1: ("planned", None), 2: ("planned", None)}
+    assert world.outcomes() == {1: ("planned", None), 2: ("waits", "same_contact_point")}
     assert world.enqueue_planned().count_new == 1
     decisions = dict(world.sql("select coalesce(code, outcome), person_id from ledger.decisions"))
     assert sorted(decisions) == ["queued", "same_contact_point"]
