@@ -30,6 +30,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     every_day = {"skipped": 2, "success": 14, "failure": 90}
     config: dict[str, Any] = {
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
         "storage": {
             "custom": {
                 "module": "resources.dagster_storage",
