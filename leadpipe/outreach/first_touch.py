@@ -182,6 +182,9 @@ class _Desk:
         """Take the person up, or state why not."""
         if self._is_unfinished(candidate):
             self._again(candidate, known, variables)
+            # The pass that opened it has yet to store its message: an inquiry seen meanwhile has its answer there.
+            if candidate.asked_at is not None:
+                self._state(known.row.person_id, "answered_within_24h", is_new=True)
             return
         outcome = self._refusal(candidate, known, live_at)
         if outcome == "not_asking":

@@ -110,6 +110,7 @@ def test_a_service_that_ignores_the_request_to_stop_is_killed(tmp_path: Path, mo
         supervisor.start(service(tmp_path, code=deaf))
         supervisor.wait_until_ready(("worker",), timeout_seconds=10, stop=threading.Event())
         family = pids(tmp_path)[0]
+        assert all(is_alive(pid) for pid in family)
     until(lambda: not any(is_alive(pid) for pid in family))
 
 

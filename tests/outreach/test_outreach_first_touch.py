@@ -125,6 +125,20 @@ def test_a_run_that_died_before_storing_makes_the_same_intent_again(add_person: 
     )
 
 
+def test_an_inquiry_seen_before_the_first_message_is_stored_has_its_outcome(
+    add_person: Any, ask: Any, welcome: Any, ledger_engine: Engine
+) -> None:
+    add_person(1)
+    (first,) = welcome(1)
+    ask(1, 101)
+    (again,) = welcome(1)
+    assert (again.step, again.occurrence) == (first.step, first.occurrence)
+    with ledger_engine.connect() as connection:
+        row = connection.execute(text("select answered_at, outcome from ledger.inquiries where event_id = 101")).one()
+    assert row.answered_at is not None
+    assert row.outcome == "answered_within_24h"
+
+
 def test_a_new_inquiry_after_a_day_is_a_new_passage(
     add_person: Any, ask: Any, welcome: Any, ledger_engine: Engine, clock: FixedClock
 ) -> None:
