@@ -44,7 +44,7 @@ test: install browser
 	$(BIN)/python -m pytest tests/end_to_end $(ARGS)
 
 lint: $(STAMP)
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 

@@ -12,9 +12,8 @@ from resources.runtime import LeadpipeResource
 @dg.asset(key=["raw", "spend"], group_name="raw_spend", owners=["team:operations"], kinds={"csv", "duckdb"})
 def spend(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
     """Spend in dollars from the team's own CSV. One row per line: month, source."""
-    from leadpipe.store.spend import load_spend
-
     from leadpipe.store import quarantine
+    from leadpipe.store.spend import load_spend
 
     runtime = leadpipe.runtime
     path = runtime.settings.spend_csv
