@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text, update
@@ -31,6 +31,8 @@ REREAD_BATCH = 1_000
 # "Gone" and "not visible to this key" are the same 404: when so many vanish at once, it is the key that changed.
 MASS_MISSING_SHARE = 0.1
 MASS_MISSING_MIN = 25
+# The CRM's ``updated`` has whole seconds: what was read within the same second may have changed again since.
+SAME_SECOND = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class Swept:
 def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings: Settings | None = None) -> Swept:
     """Walk every id, read again those whose ``updated`` differs, tombstone those that answer 404, follow merges.
 
+    Who was read within the second of their ``updated`` is read again too.
+
     When a tenth of all people are missing nothing is tombstoned: a person is told that the API key sees less.
 
     Raises:
@@ -68,10 +72,13 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
         remote |= {i: str(row.get("updated") or "") for row in page if (i := tables.read_id(row)) is not None}
     with engine.connect() as connection:
         known = connection.execute(
-            select(people.c.person_id, people.c.crm_updated_at).where(people.c.deleted_at.is_(None))
-        )
-        local = {row.person_id: row.crm_updated_at for row in known}
-    stale = [i for i, updated in remote.items() if i not in local or _differs(updated, local[i])]
+            select(people.c.person_id, people.c.crm_updated_at, people.c.refreshed_at).where(
+                people.c.deleted_at.is_(None)
+            )
+        ).all()
+    local = {row.person_id: row.crm_updated_at for row in known}
+    unsure = {row.person_id for row in known if row.refreshed_at < row.crm_updated_at + SAME_SECOND}
+    stale = [i for i, updated in remote.items() if i not in local or i in unsure or _differs(updated, local[i])]
     for chunk in _chunks(stale, REREAD_BATCH):
         rows = crm.people(chunk)
         intake.store(rows, [], {}, lake=lake, engine=engine, now=now, landed_by="sweep", settings=settings)

@@ -45,9 +45,9 @@ _WAITING = text(
         and i.occurred_at > :since and i.occurred_at >= :go_live) as asked_at,
       e.id as enrolment_id, e.occurrence, e.state, e.step, e.opened_at,
       exists (select 1 from ledger.messages m where m.person_id = p.person_id and m.plan = :plan
-        and m.step = e.step and m.occurrence = e.occurrence)
+        and m.occurrence = e.occurrence)
       or exists (select 1 from ledger.person_contact_points o
-        join ledger.messages m on m.contact_point_id = o.contact_point_id and m.plan = :plan and m.step = e.step
+        join ledger.messages m on m.contact_point_id = o.contact_point_id and m.plan = :plan
           and m.occurrence = e.occurrence
         where o.person_id = p.person_id and m.enrolment_id = e.id) as has_message
     from ledger.people p

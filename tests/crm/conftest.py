@@ -80,6 +80,9 @@ class Account:
     def change(self, person_id: int, **fields: Any) -> None:
         self._call("PUT", f"people/{person_id}", fields)
 
+    def updated_at(self, person_id: int) -> str:
+        return self._call("GET", f"people/{person_id}", None)["updated"]
+
     def delete(self, person_id: int) -> None:
         self._call("DELETE", f"people/{person_id}", None)
 

@@ -461,6 +461,25 @@ def test_a_lead_in_trash_stops_and_one_taken_back_out_is_a_lead_again(
 
 
 @pytest.mark.usefixtures("lands")
+def test_a_change_in_the_second_of_the_last_reading_is_found_by_the_sweep(
+    runtime: Runtime, account: Account, ask: Asking, sync: Sync
+) -> None:
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    poll.poll(runtime, channels={})
+    account.change(person_id, firstName="Changed")
+    updated_at = account.updated_at(person_id)
+    with runtime.engine.begin() as connection:  # the CRM's stamp has whole seconds, so both versions carry this one
+        connection.execute(
+            text("update ledger.people set crm_updated_at = :at, refreshed_at = :at"), {"at": updated_at}
+        )
+    assert poll.sweep(runtime).reread_ids == (person_id,)
+    assert ask.person(person_id).first_name == "Changed"
+    with runtime.engine.begin() as connection:
+        connection.execute(text("update ledger.people set refreshed_at = refreshed_at + interval '3 seconds'"))
+    assert poll.sweep(runtime).reread_ids == ()
+
+
+@pytest.mark.usefixtures("lands")
 def test_a_missed_change_is_repaired_by_the_sweep(runtime: Runtime, account: Account, ask: Asking, sync: Sync) -> None:
     person_id = account.add(firstName="Ana", emails=EMAIL)
     poll.poll(runtime, channels={})

@@ -139,6 +139,21 @@ def test_an_inquiry_seen_before_the_first_message_is_stored_has_its_outcome(
     assert row.outcome == "answered_within_24h"
 
 
+def test_a_second_inquiry_does_not_bring_the_next_step_forward(
+    add_person: Any, ask: Any, welcome: Any, world: Any, clock: FixedClock
+) -> None:
+    add_person(1)
+    ask(1, 100)
+    world.enqueue(welcome(1))
+    world.send()
+    clock.advance(timedelta(minutes=10))
+    world.work()
+    assert world.passages(1)[0][3] == "welcome_sms"
+    ask(1, 101)
+    assert welcome(1) == []
+    assert world.sent() == [(1, "new_lead", "welcome_email")]
+
+
 def test_a_new_inquiry_after_a_day_is_a_new_passage(
     add_person: Any, ask: Any, welcome: Any, ledger_engine: Engine, clock: FixedClock
 ) -> None:
