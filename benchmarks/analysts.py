@@ -5,7 +5,8 @@ start a demo first, or name a home with ``LEADPIPE_HOME``.
 
 Two sessions attach the lake as ``docs/analysts.md`` says, in processes that know nothing of leadpipe but what
 ``leadpipe sql --attach`` printed; three are ``leadpipe sql`` shells over a pipe. Each asks its queries one after the
-other with a pause between, and waits for every answer.
+other with a pause between, and waits for every answer. Meanwhile ``ages`` looks how old the tables are: raw and mirror
+may be a minute behind, the marts five.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 from typing import IO, Any
+
+from benchmarks.ages import Ages
+from leadpipe.runtime import open_runtime
+from leadpipe.sandbox.control import DEFAULT_URL, SandboxControl
 
 SHELLS = 3
 ATTACHED = 2
@@ -112,8 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks analysts", description=__doc__)
     parser.add_argument("--queries", type=int, default=100, help="queries a session")
     parser.add_argument("--gap", type=float, default=1.0, help="seconds between two queries of a session")
+    parser.add_argument("--truth", default=DEFAULT_URL, help="address of the sandbox, for the age of the tables")
+    parser.add_argument("--watch", type=float, default=0.0, help="go on looking at the ages for so many seconds in all")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
+    begun = time.monotonic()
     leadpipe = str(Path(sys.executable).with_name("leadpipe"))
     cold = _cold(leadpipe)
     attach = subprocess.run([leadpipe, "sql", "--attach"], capture_output=True, text=True, check=True).stdout
@@ -123,9 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
         Session(f"attached {number + 1}", [sys.executable, "-c", ATTACHED_SESSION, attach], is_shell=False)
         for number in range(ATTACHED)
     ]
-    with ThreadPoolExecutor(len(sessions)) as pool:
-        list(pool.map(lambda session: session.run(options.queries, options.gap), sessions))
-    result = _result(sessions) | {"cold_seconds": round(cold, 3)}
+    runtime = open_runtime(env_file=None)
+    with SandboxControl(options.truth) as sandbox, Ages(runtime, sandbox) as ages:
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            list(pool.map(lambda session: session.run(options.queries, options.gap), sessions))
+        time.sleep(max(0.0, options.watch - (time.monotonic() - begun)))
+    runtime.close()
+    result = _result(sessions) | {"age_seconds": ages.result(), "cold_seconds": round(cold, 3)}
+    result["errors"] += ages.errors
     print(json.dumps(result) if options.json else _in_words(result))
     return 1 if result["errors"] else 0
 
@@ -161,7 +174,8 @@ def _in_words(result: dict[str, Any]) -> str:
     return (
         f"{result['queries']} queries of {result['sessions']} sessions: p50 {seconds.get('p50')} s, p95 "
         f"{seconds.get('p95')} s, longest {seconds.get('max')} s, {len(result['errors'])} errors; "
-        f"a cold `leadpipe sql` {result['cold_seconds']} s"
+        f"a cold `leadpipe sql` {result['cold_seconds']} s; at most "
+        + ", ".join(f"{name} {age['max']} s old" for name, age in result["age_seconds"].items())
     )
 
 

@@ -23,7 +23,7 @@ mirror_ledger = dg.define_asset_job(
 refresh_marts = dg.define_asset_job(
     "refresh_marts",
     selection=(LEDGER | MARTS) - PROOF,
-    tags=slot("marts", priority=10, max_minutes=20),
+    tags=slot("marts", priority=30, max_minutes=20),
     description="Mirror the ledger, then rebuild what analysts read.",
 )
 prove_mirror = dg.define_asset_job(

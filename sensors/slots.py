@@ -49,7 +49,7 @@ def slot(name: str, *, priority: int = 0, max_minutes: int = 30) -> Mapping[str,
     """Tags of a job that shares the slot ``name``.
 
     A higher priority leaves the queue first. From 30 on, where somebody waits or a table must stay fresh, the run's
-    process does not step back for others; marts and write-back do a little, or analysts' queries would starve them.
+    process does not step back for others; write-back does a little, or analysts' queries would starve it.
     """
     nice = 0 if priority >= 30 else 5 if priority >= 10 else DEFAULT_NICE
     return {

@@ -89,7 +89,9 @@ _AT_POINTS = text(
     select row.id from unnest(cast(:ids as bigint[]), cast(:points as bigint[]), cast(:plans as text[]),
       cast(:steps as text[]), cast(:occurrences as int[])) as row (id, point_id, plan, step, occurrence)
     where exists (select 1 from ledger.messages m where m.contact_point_id = row.point_id and m.plan = row.plan
-      and m.step = row.step and m.occurrence = row.occurrence)
+      and m.step = row.step and m.occurrence = row.occurrence
+      -- A message of this very passage was stored since it was read: its own, not another record's.
+      and m.enrolment_id is distinct from row.id)
     """
 )
 _PAUSE = text("update ledger.enrolments set state = 'paused' where id = any(:ids) and state = 'open'")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from leadpipe.outreach import advance as advance_module
 from leadpipe.outreach import enrol
 from leadpipe.outreach.advance import LOOK_AGAIN, STORE_WITHIN
 from leadpipe.outreach.first_touch import plan_new_leads
@@ -95,6 +96,22 @@ class TestInOrder:
             enrolment_id,
         )
         assert world.enqueue([first, again]).count_new == 1
+
+    def test_a_message_stored_while_the_passage_is_looked_at_is_not_taken_for_another_records(
+        self, add_person: Any, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_person(1)
+        enter(world, 1)
+        drop = advance_module._Desk._drop_met_addresses
+
+        def stored_meanwhile(desk: Any) -> None:
+            world.enqueue(desk._report.intents)
+            drop(desk)
+
+        monkeypatch.setattr(advance_module._Desk, "_drop_met_addresses", stored_meanwhile)
+        assert world.enqueue(world.advance().intents).count_new == 0
+        assert world.passages(1)[0][:3] == ("steps", 1, "open")
+        assert world.sql("select state from ledger.messages") == [("queued",)]
 
     def test_a_stored_message_is_not_made_again(self, add_person: Any, world: World) -> None:
         add_person(1)
