@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadpipe.clock import LedgerClock
+from leadpipe.messaging import failpoints
 from leadpipe.store import extensions, ledger
 from leadpipe.store.lake import Lake
 from leadpipe.store.server import EmbeddedServer
@@ -34,6 +35,10 @@ class Runtime:
     """Everything a process of leadpipe needs, each part built when first used."""
 
     settings: Settings
+
+    def __post_init__(self) -> None:
+        if self.settings.failpoints is not None:
+            failpoints.arm(self.settings.failpoints)
 
     @cached_property
     def database_url(self) -> str:

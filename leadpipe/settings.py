@@ -138,6 +138,14 @@ class Settings(BaseSettings):
     )
     zillow_folder: Path | None = Field(None, description="Folder of Zillow Research files to read instead.")
 
+    # chaos (leadpipe chaos alone sets these)
+    failpoints: Path | None = Field(
+        None, description="Folder of traps at which processes kill themselves; only with sending=sandbox."
+    )
+    chaos_without: CommaList = Field(
+        (), description="Safeguards to leave out, so that duplicates appear: attempt_commit, row_lock."
+    )
+
     # our own services
     public_base_url: str = Field("http://127.0.0.1:8801", description="How the outside reaches the gateway.")
     gateway_port: int = Field(8801, description="Port of the gateway, loopback.")
@@ -176,6 +184,10 @@ class Settings(BaseSettings):
                     f"LEADPIPE_SENDING=live refuses loopback addresses; "
                     f"remove {', '.join('LEADPIPE_' + name.upper() for name in wrong)}"
                 )
+        if self.failpoints is not None and self.sending is not Sending.SANDBOX:
+            raise ValueError("LEADPIPE_FAILPOINTS kills processes and needs LEADPIPE_SENDING=sandbox; remove it")
+        if self.chaos_without and self.failpoints is None:
+            raise ValueError("LEADPIPE_CHAOS_WITHOUT is for tests of `leadpipe chaos`; remove it")
         if self.sns_cert_base_url and not is_loopback(self.sns_cert_base_url):
             raise ValueError("LEADPIPE_SNS_CERT_BASE_URL is for the loopback sandbox only; remove it")
         return self

@@ -40,6 +40,7 @@ def up() -> None:
 
     with failing():
         settings = load_settings()
+        _refuse_chaos(settings)
         settings = settings.model_copy(update={"home": settings.home.absolute()})
         with stop_signals() as stop, supervising(settings.home) as supervisor, database(settings, supervisor) as url:
             ports = Ports(gateway=settings.gateway_port, dagster=settings.dagster_port, code_server=free_port())
@@ -54,6 +55,15 @@ def up() -> None:
             _watch(system, stop)
             typer.echo("Stopping ...")
             runtime.close()
+
+
+def _refuse_chaos(settings: Settings) -> None:
+    from leadpipe.errors import ConfigurationError
+
+    if settings.failpoints is not None:
+        raise ConfigurationError(
+            "LEADPIPE_FAILPOINTS lets processes kill themselves; unset it, `leadpipe chaos` sets it"
+        )
 
 
 def _refuse_taken_ports(system: System) -> None:

@@ -23,7 +23,7 @@ from leadpipe.conversation.decision import decide
 from leadpipe.conversation.optout import Words, is_yes, read_words
 from leadpipe.conversation.redact import redact
 from leadpipe.conversation.turn import InboundMessage, Turn
-from leadpipe.messaging import suppression
+from leadpipe.messaging import failpoints, suppression
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -103,6 +103,7 @@ def store_inbound(connection: Connection, inbound: Inbound, *, settings: Setting
             {"channel": inbound.channel, "id": inbound.provider_id},
         ).scalar_one()
         return StoredInbound(inbound_id=found, contact_point_id=point_id, person_id=person_id, result="repeated")
+    failpoints.hit("inbound.stored")
     if person_id is not None and not inbound.is_auto_reply:
         connection.execute(
             text("update ledger.people set last_two_way_at = greatest(last_two_way_at, :at) where person_id = :person"),

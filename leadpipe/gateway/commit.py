@@ -18,6 +18,7 @@ from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
 from leadpipe.gateway.reports import Report, is_ledger_gone
+from leadpipe.messaging import failpoints
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
@@ -91,6 +92,8 @@ class GroupCommit:
                     "headers": [json.dumps(dict(report.headers)) for report in reports],
                 },
             )
+            failpoints.hit("inbox.before_commit")
+        failpoints.hit("inbox.committed")
 
 
 def _settle(done: asyncio.Future[None], error: Exception | None) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from leadpipe.messaging import failpoints
 from leadpipe.messaging.alerts import raise_alert
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def _once(engine: Engine, report: Report, effect: Effect, context: Context) -> s
             return "known"
         result = effect(connection, report, context)
         _finish(connection, row_id, result, context.now)
-        return result
+        failpoints.hit("report.before_commit")
+    failpoints.hit("report.committed")
+    return result
 
 
 def _finish(connection: Connection, row_id: int, result: str, now: datetime) -> None:

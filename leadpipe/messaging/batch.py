@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, gate, suppression
+from leadpipe.messaging import caps, gate, safeguards, suppression
 from leadpipe.messaging.channels.base import SendRequest
 from leadpipe.messaging.gate import Subject, state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
@@ -57,8 +57,7 @@ class Claim:
     stopped_by: str = ""
 
 
-_ROWS = text(
-    """
+_ROWS = """
     select m.id::text as id, m.state, m.person_id, m.contact_point_id, m.enrolment_id, m.plan, m.step, m.occurrence,
       m.channel, m.purpose, m.template, m.subject, m.body, m.evidence -> 'variables' as variables, m.is_model_written,
       m.attempts, m.due_at, m.not_before_at, m.expires_at, c.address, c.kind,
@@ -74,7 +73,6 @@ _ROWS = text(
     order by m.priority, coalesce(m.not_before_at, m.due_at), m.id
     for no key update of m skip locked
     """
-)
 
 
 class Batch:
@@ -99,7 +97,8 @@ class Batch:
 
     def run(self, ids: list[str], found: Claim) -> None:
         """Decide each message, write moves, verdicts and attempts; ``found`` takes what came of it."""
-        rows = self._connection.execute(_ROWS, {"ids": ids}).all() if ids else []
+        sql = text(safeguards.locking(_ROWS, self._settings))
+        rows = self._connection.execute(sql, {"ids": ids}).all() if ids else []
         if not rows:
             return
         standing = self._not_held_back(self._still_wanted(rows))
@@ -111,7 +110,7 @@ class Batch:
             if self._judged(row, verdict, is_released=row.id in released):
                 going.append(row)
         gate.record(self._connection, subjects, verdicts, moment="claim", now=self._now)
-        write(self._connection, self._moves, at=self._now)
+        write(self._connection, safeguards.unguarded(self._connection, self._moves, self._settings), at=self._now)
         found.claimed = self._book(going)
         for _, made in self._moves:
             found.counts[made.to] = found.counts.get(made.to, 0) + 1

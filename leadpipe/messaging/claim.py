@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, switch
+from leadpipe.messaging import caps, failpoints, safeguards, switch
 from leadpipe.messaging.batch import Batch, Claim
 from leadpipe.outreach.plan import paused_plans
 
@@ -80,8 +80,8 @@ def claim(
     ``providers`` names the provider of every channel that exists; ``closed_channels`` are passed over this time;
     ``counter`` is the sender's own memory of the caps, none counts anew.
     """
-    with engine.begin() as connection:
-        found = Claim()
+    found = Claim()
+    with safeguards.claiming(engine, settings) as connection:
         stop = switch.read(connection)
         if stop.is_stopped:
             found.stopped_by = "stopped"
@@ -92,7 +92,7 @@ def claim(
             return found
         closed = {*closed_channels, *stop.channels, *(("sms",) if room.sms <= 0 else ())}
         ids = connection.execute(
-            text(_NAMED if only_message_ids else _CANDIDATES),
+            text(safeguards.locking(_NAMED if only_message_ids else _CANDIDATES, settings)),
             {
                 "now": now,
                 "closed_channels": sorted(closed),
@@ -104,4 +104,8 @@ def claim(
             },
         ).scalars()
         Batch(connection, settings, now, worker, providers, room).run(list(ids), found)
-        return found
+        if found.claimed:
+            failpoints.hit("claim.before_commit")
+    if found.claimed:
+        failpoints.hit("claim.committed")
+    return found

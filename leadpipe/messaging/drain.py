@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leadpipe.messaging import caps, outcomes, suppression, switch, workers
+from leadpipe.messaging import caps, failpoints, outcomes, suppression, switch, workers
 from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.channels.base import Channel, SendResult
@@ -203,11 +203,14 @@ class _Loop:
                     return SendResult.not_sent("overtaken")
             except Exception as error:  # noqa: BLE001 - what cannot be looked up may have been refused by the person
                 return SendResult.not_sent(f"unchecked_{type(error).__name__}")
+        failpoints.hit("call.before")
         try:
-            return self.channels[claimed.request.channel].send(claimed.request)
+            result = self.channels[claimed.request.channel].send(claimed.request)
         except Exception as error:  # noqa: BLE001 - a poison message must not take its batch along
             # Channels catch everything from the call on, so this came from building the request.
             return SendResult.refused(f"unsendable_{type(error).__name__}")
+        failpoints.hit("call.answered")
+        return result
 
     def _is_still_clear(self, claimed: Claimed) -> bool:
         request = claimed.request

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import gate
+from leadpipe.messaging import failpoints, gate
 from leadpipe.messaging.cases import Subject, frozen, read_cases
 from leadpipe.messaging.entry import Entry, enter, known_intents
 from leadpipe.messaging.protocol import State
@@ -141,7 +141,9 @@ def _write(engine: Engine, batch: list[Intent], *, clock: Clock, settings: Setti
     for attempt in stamina.retry_context(on=is_deadlock, attempts=DEADLOCK_ATTEMPTS, wait_initial=0.05):
         with attempt, engine.begin() as connection:
             entries = _enter(connection, batch, now=clock.now(), settings=settings, run_key=run_key)
-            return [(entry.intent.id, str(entry.state), entry.code) for entry in entries]
+            failpoints.hit("enqueue.before_commit")
+        failpoints.hit("enqueue.committed")
+        return [(entry.intent.id, str(entry.state), entry.code) for entry in entries]
     raise AssertionError("stamina ends by returning or raising")
 
 

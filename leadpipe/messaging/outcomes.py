@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from leadpipe.messaging import suppression
+from leadpipe.messaging import failpoints, safeguards, suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.channels.base import Outcome, SendResult
@@ -39,11 +39,13 @@ def record(engine: Engine, called: Sequence[Called], *, now: datetime) -> dict[s
     If the batch cannot be written as a whole (one provider answered with an id that another message has), each is
     written by itself, and the one that cannot be becomes unknown.
     """
+    safeguards.commit_late()
     try:
         with engine.begin() as connection:
-            return _record(connection, called, now)
+            counts = _record(connection, called, now)
+            failpoints.hit("outcome.before_commit")
     except IntegrityError:
-        counts: dict[str, int] = {}
+        counts = {}
         for claimed, result in called:
             try:
                 with engine.begin() as connection:
@@ -53,7 +55,8 @@ def record(engine: Engine, called: Sequence[Called], *, now: datetime) -> dict[s
                     single = _record(connection, [(claimed, SendResult.unknown("provider_id_taken"))], now)
             for state, count in single.items():
                 counts[state] = counts.get(state, 0) + count
-        return counts
+    failpoints.hit("outcome.committed")
+    return counts
 
 
 _END_ATTEMPTS = text(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from leadpipe.messaging import failpoints
 from leadpipe.messaging.protocol import Event, Move, State, write
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def recover(engine: Engine, *, now: datetime) -> int:
             ),
             {"now": now, "ids": ids},
         )
+        failpoints.hit("recover.before_commit")
     return len(ids)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.crm import inbox, intake
 from leadpipe.crm.inbox import Notice
 from leadpipe.errors import LeadpipeError, TransientError
+from leadpipe.messaging import failpoints
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.outreach.facts import zips_of
@@ -92,6 +93,7 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
             now=runtime.clock.now(),
             settings=runtime.settings,
         )
+        failpoints.hit("intake.stored")
         report.count_set_aside += taken.count_set_aside
         answer(runtime, taken, channels, report)
     except TransientError as error:

@@ -27,6 +27,7 @@ from leadpipe.conversation.openai_client import OpenAiClient, Usage
 from leadpipe.conversation.reading import TurnReading
 from leadpipe.conversation.turn import Turn
 from leadpipe.errors import LeadpipeError
+from leadpipe.messaging import failpoints
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.outreach.facts import zip_of
@@ -165,6 +166,7 @@ class _Desk:
                     run_key=f"replies:{each.id}",
                 )
                 self.report.answers.update(done.count_by_state)
+                failpoints.hit("reply.answered")
             with runtime.engine.begin() as connection:
                 is_ours = effects.conclude(
                     connection,
@@ -178,6 +180,7 @@ class _Desk:
                     number=behind.number if each.person_id is not None else None,
                     answer=answering.note,
                 )
+                failpoints.hit("reply.before_commit")
         except LeadpipeError as error:
             self._failed(each, error)
             return
