@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import suppression
+from leadpipe.messaging import failpoints, suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.channels.codes import Kind, twilio_meaning
 from leadpipe.messaging.outcomes import apply_code
@@ -148,6 +148,8 @@ def _apply(
         ],
         at=now,
     )
+    if not refused:
+        failpoints.hit("callback.moved")
     return Applied(result="repeated" if refused else "moved", message_id=message.id)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.errors import TransientError
-from leadpipe.messaging import lookup
+from leadpipe.messaging import failpoints, lookup
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
 from leadpipe.messaging.protocol import Event, Move, State, move_where_legal
@@ -155,6 +155,7 @@ class _Pass:
             self._report.count_failures += 1
             self._note(row.id, "lookup_failed", {})
             return
+        failpoints.hit("reconcile.looked_up")
         with self._engine.begin() as connection:
             bound = connection.execute(
                 text("select provider_id from ledger.messages where provider = 'twilio' and provider_id = any(:sids)"),
