@@ -21,7 +21,7 @@ from leadpipe.messaging import failpoints, suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.channels.codes import Kind, twilio_meaning
 from leadpipe.messaging.outcomes import apply_code
-from leadpipe.messaging.protocol import Event, Move, State, move_where_legal
+from leadpipe.messaging.protocol import NEEDS_REASON, Event, Move, State, move_where_legal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -76,7 +76,8 @@ def apply_twilio_status(
     message = _find(connection, report.message_id, "twilio", report.sid)
     if message is None or to is None:
         return Applied(result="unmatched")
-    code = str(report.error_code) if report.error_code else None
+    # A failure without a code of its own still says why the message ended.
+    code = str(report.error_code) if report.error_code else report.status if to in NEEDS_REASON else None
     if report.error_code:
         suppression.lock_point(connection, [message.contact_point_id])
     applied = _apply(connection, message, to, code, report.sid, {"status": report.status}, now, event)

@@ -18,7 +18,7 @@ import orjson
 
 from leadpipe.messaging.cases import id_array
 from leadpipe.messaging.gate import write_rows
-from leadpipe.messaging.protocol import Event, IllegalMove, State, is_legal
+from leadpipe.messaging.protocol import NEEDS_REASON, Event, IllegalMove, State, database_refusals, is_legal
 from leadpipe.messaging.segments import count_segments
 
 if TYPE_CHECKING:
@@ -124,14 +124,17 @@ def enter(connection: Connection, entries: Sequence[Entry], *, now: datetime) ->
     """Write the messages and their first events; returns the ids written. What either key knows is left out.
 
     Raises:
-        IllegalMove: a message may not start in the state given.
+        IllegalMove: a message may not start in the state given, or not without a reason.
     """
     for entry in entries:
         if not is_legal(Event.ENQUEUE, None, entry.state):
             raise IllegalMove(f"message {entry.intent.id}: none starts as {entry.state}")
+        if entry.state in NEEDS_REASON and not entry.code:
+            raise IllegalMove(f"message {entry.intent.id}: none starts as {entry.state} without a reason")
     cursor = _cursor(connection)
     rows = [_row(entry, now) for entry in entries]
-    written = _insert_few(cursor, rows) if len(rows) <= FEW else _insert_many(cursor, rows)
+    with database_refusals():
+        written = _insert_few(cursor, rows) if len(rows) <= FEW else _insert_many(cursor, rows)
     _append_events(connection, (entry for entry in entries if entry.intent.id in written), now)
     return written
 

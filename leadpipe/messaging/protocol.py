@@ -1,14 +1,18 @@
 """The send protocol as data: states, events, allowed moves, and the one way to make a move.
 
 What lives here: which state may follow which, and writing a move with its append-only event. What does not: why a
-move is made (``claim``, ``outcomes``, ``callbacks``, ``suppression``, ``review``, ``reconcile``). No other module
-writes ``messages.state``, but ``entry`` the first one.
+move is made (``claim``, ``outcomes``, ``callbacks``, ``suppression``, ``review``, ``reconcile``), the drawing for the
+docs (``drawing``). No other module writes ``messages.state``, but ``entry`` the first one.
+
+The database refuses what this table does not have, whoever asks (migration 0004). A change here needs a migration that
+says the same; a test compares the two.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +63,9 @@ class Event(StrEnum):
     EXPIRE = "expire"
 
 
+# An event of the log that moves nothing: it says that we looked.
+LOOKED_UP = "looked_up"
+
 S, E = State, Event
 # Nothing of these left the house yet, and nothing will while the row stands there.
 WAITING = frozenset({S.QUEUED, S.HELD, S.REVIEW})
@@ -69,6 +76,8 @@ WENT_OUT = frozenset({S.ACCEPTED, S.SENT, S.DELIVERED, S.UNDELIVERED, S.BOUNCED,
 TERMINAL = frozenset(
     {S.BLOCKED, S.DELIVERED, S.UNDELIVERED, S.BOUNCED, S.COMPLAINED, S.REFUSED, S.CANCELLED, S.EXPIRED}
 )
+# Whoever meets a message here asks why: it ended without having left, or a person must decide.
+NEEDS_REASON = frozenset({S.BLOCKED, S.REVIEW, S.REFUSED, S.UNKNOWN, S.PARKED, S.CANCELLED, S.EXPIRED})
 
 _JUDGED = frozenset({S.QUEUED, S.HELD, S.BLOCKED, S.REVIEW})
 _FROM_PROVIDER = frozenset({S.ACCEPTED, S.SENT, S.DELIVERED, S.UNDELIVERED, S.BOUNCED, S.COMPLAINED})
@@ -118,12 +127,31 @@ def is_legal(event: Event, before: State | None, after: State) -> bool:
     return after in MOVES[event].get(before, frozenset())
 
 
+# What the triggers of migration 0004 raise.
+_REFUSED_MOVE = "LP001"
+
+
+@contextmanager
+def database_refusals() -> Generator[None]:
+    """Raise what the database refuses as a move as ``IllegalMove``, in the database's words."""
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate != _REFUSED_MOVE:
+            raise
+        raise IllegalMove(f"{cause.diag.message_primary}; nothing was written") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Move:
     """One message's next state and why.
 
     Attributes:
-        code: reason of the new state: rule code, provider code, cause.
+        code: reason of the new state: rule code, provider code, cause; ``NEEDS_REASON`` says where one must be given.
         not_before_at: for ``held``: when to look again. None leaves what stands there.
         provider_id: the provider's id, once known; written once, never replaced.
         is_attempt: whether this counts as a try at the provider.
@@ -224,13 +252,15 @@ def write(connection: Connection, moves: Sequence[tuple[State, Move]], *, at: da
     """Make moves whose prior states the caller holds under row locks.
 
     Raises:
-        IllegalMove: the table forbids one, or a row was not in the state given.
+        IllegalMove: the table forbids one, or it lacks its reason, or a row was not in the state given.
     """
     if not moves:
         return
     for before, wanted in moves:
         if not is_legal(wanted.event, before, wanted.to):
             raise IllegalMove(f"message {wanted.message_id}: {wanted.event} does not lead from {before} to {wanted.to}")
+        if wanted.to in NEEDS_REASON and not wanted.code:
+            raise IllegalMove(f"message {wanted.message_id}: it may not become {wanted.to} without a reason")
     rows = [
         {
             "id": m.message_id,
@@ -247,9 +277,10 @@ def write(connection: Connection, moves: Sequence[tuple[State, Move]], *, at: da
         }
         for before, m in moves
     ]
-    written = connection.execute(
-        _WRITE, {"moves": json.dumps(rows, default=str), "at": at, "went_out": [str(s) for s in sorted(WENT_OUT)]}
-    ).rowcount
+    with database_refusals():
+        written = connection.execute(
+            _WRITE, {"moves": json.dumps(rows, default=str), "at": at, "went_out": [str(s) for s in sorted(WENT_OUT)]}
+        ).rowcount
     if written != len(moves):
         raise IllegalMove(f"{len(moves) - written} of {len(moves)} messages were not in the state they were read in")
 

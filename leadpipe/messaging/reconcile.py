@@ -21,7 +21,7 @@ from leadpipe.errors import TransientError
 from leadpipe.messaging import failpoints, lookup
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
-from leadpipe.messaging.protocol import Event, Move, State, move_where_legal
+from leadpipe.messaging.protocol import LOOKED_UP, Event, Move, State, move_where_legal
 from leadpipe.messaging.review import expire_reviews
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ SWEEP_AFTER = timedelta(hours=1)
 SWEEP_EVERY = timedelta(minutes=10)
 SWEEP_UNTIL = timedelta(days=2)
 BATCH = 50
-LOOKED_UP = "looked_up"
 _LOCK_KEY = 7_305_113
 _SWEEP_MARK = "twilio_status_sweep"
 

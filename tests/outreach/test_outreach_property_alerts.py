@@ -133,7 +133,7 @@ def test_a_person_with_a_message_under_way_is_told_the_next_time(
     )
     market[1] = [home("A")]
     assert alerts() == []
-    world.sql("update ledger.messages set state = 'cancelled'")
+    world.sql("update ledger.messages set state = 'cancelled', code = 'reply'")
     assert len(alerts()) == 1
 
 

@@ -79,7 +79,10 @@ def test_every_mirrored_table_whose_rows_can_change_renews_its_transaction_id(le
     with ledger_engine.connect() as connection:
         stamped = set(
             connection.execute(
-                text("select event_object_table from information_schema.triggers where trigger_schema = 'ledger'")
+                text(
+                    "select event_object_table from information_schema.triggers "
+                    "where trigger_schema = 'ledger' and trigger_name = 'stamp_xid'"
+                )
             ).scalars()
         )
     assert stamped == set(MIRRORED) - append_only
