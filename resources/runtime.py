@@ -5,6 +5,7 @@ What lives here: one runtime a process, built from the environment when first us
 
 from __future__ import annotations
 
+import atexit
 import os
 from functools import cache
 from multiprocessing import parent_process
@@ -20,7 +21,13 @@ DEFAULT_NICE = 10
 
 @cache
 def _from_environment() -> Runtime:
-    return open_runtime(env_file=None)
+    runtime = open_runtime(env_file=None)
+    if parent_process() is not None:
+        # The process of one run, which comes back to the lake for every batch; it ends with the run.
+        open_lake = runtime.lake.keep_open()
+        open_lake.__enter__()
+        atexit.register(open_lake.__exit__, None, None, None)
+    return runtime
 
 
 class LeadpipeResource(dg.ConfigurableResource[None]):

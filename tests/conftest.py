@@ -129,15 +129,20 @@ def lake_folder(database_url: str, server_home: Path) -> Generator[Path]:
 
 
 @pytest.fixture
-def lake(database_url: str, lake_folder: Path, server_home: Path) -> Lake:
-    """A fresh lake whose schemas exist and whose tables do not (``bootstrap.create_tables`` makes those)."""
+def lake(database_url: str, lake_folder: Path, server_home: Path) -> Generator[Lake]:
+    """A fresh lake whose schemas exist and whose tables do not (``bootstrap.create_tables`` makes those).
+
+    It stays open for the test, as it does for a run of Dagster.
+    """
     with psycopg.connect(database_url) as connection:
         moved = connection.execute(
             f"update {CATALOG_SCHEMA}.ducklake_metadata set value = %s where key = 'data_path'".encode(),
             [f"{lake_folder}/"],
         )
         assert moved.rowcount == 1
-    return Lake(database_url=database_url, data_path=str(lake_folder), home=server_home)
+    lake = Lake(database_url=database_url, data_path=str(lake_folder), home=server_home)
+    with lake.keep_open():
+        yield lake
 
 
 @pytest.fixture

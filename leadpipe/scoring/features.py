@@ -207,6 +207,7 @@ def feature_frame(lake: Lake, moments: pa.Table, *, timezone: str) -> pd.DataFra
     with lake.connect(read_only=True) as connection:
         connection.register("moments", moments)
         frame = connection.execute(_FEATURES, {"timezone": timezone}).to_arrow_table().to_pandas()
+        connection.unregister("moments")
     for name in NUMBERS:
         frame[name] = frame[name].astype("float64")
     for name in WORDS:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from leadpipe.errors import TransientError
 from leadpipe.store import locks
 from leadpipe.store.extensions import connection_config
+from leadpipe.store.kept import Kept
 from leadpipe.store.urls import keyword_dsn
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ _CONFLICTS = ("conflict", "retry", "could not serialize", "concurrent", "deadloc
 class Lake:
     """One lake: catalog URL, data path and the folder of the extensions.
 
-    A plain object without open connections; every method opens what it needs and closes it, also on errors.
+    A plain object without open connections; every method opens what it needs and closes it, also on errors. Inside of
+    ``keep_open`` what was used well stays open for the next use.
     """
 
     def __init__(self, *, database_url: str, data_path: str, home: Path, memory_limit: str = "2GB") -> None:
@@ -42,6 +44,20 @@ class Lake:
         self.data_path = data_path.rstrip("/") + "/"
         self.home = home
         self._memory_limit = memory_limit
+        self._kept: Kept | None = None
+
+    @contextmanager
+    def keep_open(self) -> Generator[None]:
+        """Keep connections open between their uses until the block ends; for a process that comes back to the lake."""
+        if self._kept is not None:
+            yield
+            return
+        self._kept = kept = Kept()
+        try:
+            yield
+        finally:
+            self._kept = None
+            kept.close()
 
     @contextmanager
     def connect(self, *, read_only: bool = False, with_ledger: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
@@ -51,6 +67,21 @@ class Lake:
             read_only: refuse writes.
             with_ledger: also attach the ledger's tables, read-only, as ``pg.ledger.*``.
         """
+        kept = None if with_ledger else self._kept
+        connection = kept.take(read_only=read_only) if kept else None
+        if connection is None:
+            connection = self._open(read_only=read_only, with_ledger=with_ledger)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if kept is not None and kept is self._kept:
+            kept.give_back(connection, read_only=read_only)
+        else:
+            connection.close()
+
+    def _open(self, *, read_only: bool, with_ledger: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         connection = duckdb.connect(config=connection_config(self.home))
@@ -61,9 +92,10 @@ class Lake:
             if with_ledger:
                 dsn = keyword_dsn(self.database_url).replace("'", "''")
                 connection.execute(f"attach '{dsn}' as pg (type postgres, read_only)")
-            yield connection
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        return connection
 
     def attach_statements(self, *, read_only: bool = False) -> list[str]:
         """The SQL that makes this lake the current catalog, as ``lake`` and in UTC; analysts use the same."""
@@ -131,6 +163,7 @@ class Lake:
                     [list(values)],
                 )
                 connection.execute(f"insert into {table} by name from replaced")  # noqa: S608 - our own names
+                connection.unregister("replaced")
             return rows.num_rows
 
         return retried(commit, what=f"replace in {table}")
@@ -142,6 +175,7 @@ class Lake:
             with self.write(table) as connection:
                 connection.register("replaced", rows)
                 connection.execute(f"create or replace table {table} as from replaced")
+                connection.unregister("replaced")
             return rows.num_rows
 
         return retried(commit, what=f"replace {table}")

@@ -26,7 +26,7 @@ AddAged = Callable[..., None]
 def runtime(settings: Settings, lake: Lake, clock: FixedClock) -> Generator[Runtime]:
     create_tables(lake)
     runtime = Runtime(settings)
-    runtime.__dict__["clock"] = clock
+    runtime.__dict__.update(clock=clock, lake=lake)
     yield runtime
     runtime.close()
 

@@ -52,9 +52,9 @@ def sandbox_settings(settings: Settings, world: World) -> Settings:
 @pytest.fixture
 def runtime(sandbox_settings: Settings, lake: Lake, ledger_engine: Engine, world: World) -> Generator[Runtime]:
     """The running system's parts over the sandbox, at the sandbox's time; tables of the lake come as rows land."""
-    del lake
     set_offset(ledger_engine, timedelta(seconds=world.sandbox.offset_seconds))
     made = Runtime(sandbox_settings)
+    made.__dict__["lake"] = lake
     with ledger_engine.begin() as connection:
         record_go_live(connection, world.sandbox.now() - timedelta(hours=1))
     yield made

@@ -252,3 +252,61 @@ def test_every_way_to_write_makes_its_table(lake: Lake, write: Callable[[Lake], 
     assert write(lake) == 1
     assert lake.has_table("raw.rows")
     assert write(lake) == 1
+
+
+class TestKeptOpen:
+    def test_a_kept_connection_is_used_again_and_sees_what_others_committed_meanwhile(
+        self, database_url: str, lake: Lake
+    ) -> None:
+        lake.append("raw.rows", pa.table({"a": [1]}))
+        keeping = Lake(database_url=database_url, data_path=lake.data_path, home=lake.home)
+        with keeping.keep_open():
+            with keeping.connect(read_only=True) as first:
+                assert first.execute("select count(*) from raw.rows").fetchone() == (1,)
+            lake.append("raw.rows", pa.table({"a": [2]}))
+            lake.append("raw.more", pa.table({"a": [2]}))
+            with keeping.connect(read_only=True) as second:
+                assert second is first
+                assert second.execute("select count(*) from raw.rows, raw.more").fetchone() == (2,)
+        with pytest.raises(duckdb.Error, match="closed"):
+            first.execute("select 1")
+
+    def test_readers_and_writers_have_their_own(self, lake: Lake) -> None:
+        with lake.keep_open():
+            lake.append("raw.rows", pa.table({"a": [1]}))
+            with lake.connect(read_only=True) as reader, pytest.raises(duckdb.Error, match="read-only"):
+                reader.execute("insert into raw.rows values (2)")
+
+    def test_a_block_that_fails_takes_its_connection_with_it(self, lake: Lake) -> None:
+        with lake.keep_open():
+            lake.append("raw.rows", pa.table({"a": [1]}))
+            with pytest.raises(RuntimeError, match="halfway"), lake.write("raw.rows") as failed:
+                failed.execute("delete from raw.rows")
+                raise RuntimeError("halfway")
+            with lake.write("raw.rows") as next_one:
+                assert next_one is not failed
+            assert lake.query("from raw.rows").to_pylist() == [{"a": 1}]
+
+    def test_a_server_that_went_and_came_back_is_attached_anew(self, database_url: str, lake: Lake) -> None:
+        lake.append("raw.rows", pa.table({"a": [1]}))
+        with lake.keep_open():
+            assert lake.query("from raw.rows").num_rows == 1
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                ended = connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid()"
+                ).fetchall()
+            assert ended
+            assert lake.append("raw.rows", pa.table({"a": [2]})) == 1
+            assert lake.query("from raw.rows").num_rows == 2
+
+    def test_what_is_kept_holds_no_transaction(self, database_url: str, lake: Lake) -> None:
+        with lake.keep_open():
+            lake.append("raw.rows", pa.table({"a": [1]}))
+            lake.query("from raw.rows")
+            with psycopg.connect(database_url) as connection:
+                states = connection.execute(
+                    "select distinct state from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+                ).fetchall()
+        assert states == [("idle",)]
