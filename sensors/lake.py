@@ -3,11 +3,15 @@
 What lives here: the asset jobs and what starts them. What does not: the assets.
 """
 
+from datetime import timedelta
+
 import dagster as dg
 
 from assets.ledger_mirror import key
+from leadpipe.clock import WallClock
 from leadpipe.settings import Settings
-from sensors.slots import every_minutes, is_under_way, nightly, slot
+from resources.runtime import LeadpipeResource
+from sensors.slots import UNDER_WAY, is_under_way, nightly, slot
 
 LEDGER = dg.AssetSelection.groups("raw_ledger")
 MARTS = dg.AssetSelection.groups("staging", "intermediate", "conversation", "marts")
@@ -48,15 +52,30 @@ def ledger_moves(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     return dg.RunRequest()
 
 
+@dg.sensor(job=refresh_marts, minimum_interval_seconds=20, default_status=dg.DefaultSensorStatus.RUNNING)
+def marts_are_old(context: dg.SensorEvaluationContext, leadpipe: LeadpipeResource) -> dg.RunRequest | dg.SkipReason:
+    """Rebuilds the marts at once on a new system, then as often as the setting says, start to start.
+
+    A schedule would pass over its moment while a build is under way on a busy machine, and double the marts' age.
+    """
+    every = timedelta(minutes=leadpipe.runtime.settings.marts_every_minutes)
+    before = context.instance.get_run_records(dg.RunsFilter(job_name=refresh_marts.name), limit=1)
+    if before and before[0].dagster_run.status in UNDER_WAY:
+        return dg.SkipReason("the build before is under way")
+    # Dagster's own times are the machine's.
+    if before and before[0].create_timestamp.timestamp() > (WallClock().now() - every).timestamp():
+        return dg.SkipReason(f"the marts were rebuilt within {leadpipe.runtime.settings.marts_every_minutes} minutes")
+    return dg.RunRequest()
+
+
 JOBS = [mirror_ledger, refresh_marts, prove_mirror, publish_marts]
-SENSORS = [ledger_moves]
+SENSORS = [ledger_moves, marts_are_old]
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """The marts every few minutes by a setting, their file every hour, the mirror's proof every night."""
+    """The file of the marts every hour, the mirror's proof every night."""
     zone = settings.team_timezone
     return [
-        every_minutes(refresh_marts, settings.marts_every_minutes, offset=1),
         nightly(publish_marts, at="20 * * * *", timezone=zone, name="hourly_marts_file"),
         nightly(prove_mirror, at="30 4 * * *", timezone=zone),
     ]

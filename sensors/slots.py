@@ -99,17 +99,15 @@ def state_sensor(
 def every_minutes(
     job: Any, minutes: int, *, offset: int = 0, run_config: dg.RunConfig | None = None
 ) -> dg.ScheduleDefinition:
-    """A schedule that starts ``job`` every so many minutes, unless a run of it is still under way.
+    """A schedule that starts ``job`` every so many minutes, under an hour, unless a run of it is still under way.
 
     ``offset`` keeps schedules of several minutes off each other: runs that start together start slowly.
     """
-    hours, rest = divmod(minutes, 60)
-    cron = f"{offset} */{hours} * * *" if hours and not rest else f"{offset % minutes}-59/{minutes} * * * *"
 
     @dg.schedule(
         name=f"{job.name}_every_{minutes}_min",
         job=job,
-        cron_schedule=cron if minutes > 1 else "* * * * *",
+        cron_schedule=f"{offset % minutes}-59/{minutes} * * * *" if minutes > 1 else "* * * * *",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -47,17 +47,11 @@ def test_a_missing_manifest_names_the_make_target(tmp_path: Path) -> None:
         load_manifest(tmp_path / "manifest.json")
 
 
-@pytest.mark.parametrize(
-    ("minutes", "cron"), [(1, "* * * * *"), (3, "1-59/3 * * * *"), (7, "1-59/7 * * * *"), (120, "1 */2 * * *")]
-)
-def test_the_pace_of_the_marts_and_the_teams_zone_come_from_the_settings(
-    minutes: int, cron: str, settings: Settings
-) -> None:
+def test_the_teams_zone_comes_from_the_settings(settings: Settings) -> None:
     from leadpipe.definitions import build_defs
 
-    changed = settings.model_copy(update={"marts_every_minutes": minutes, "team_timezone": "America/Denver"})
+    changed = settings.model_copy(update={"team_timezone": "America/Denver"})
     schedules = {schedule.name: schedule for schedule in build_defs(changed).get_repository_def().schedule_defs}
-    assert schedules[f"refresh_marts_every_{minutes}_min"].cron_schedule == cron
     assert schedules["nightly_plans"].execution_timezone == "America/Denver"
 
 

@@ -25,6 +25,7 @@ from sensors.failures import failed_runs
 from sensors.first_day import AFTER_FIRST_POLL, first_day
 from sensors.first_touch import first_touch
 from sensors.housekeeping import KEEP, KEEP_OFTEN, OFTEN, delete_runs, old_runs, prune_dbt
+from sensors.lake import marts_are_old
 from sensors.market import property_alerts
 from sensors.polling import poll_job
 from sensors.replies import read_replies
@@ -207,3 +208,25 @@ def test_the_first_day_starts_what_never_ran_one_by_one_after_the_first_poll(
             assert ask(first_day).job_name == name
             add_run(defs.resolve_job_def(name), DagsterRunStatus.FAILURE)
         assert isinstance(ask(first_day), dg.SkipReason)
+
+
+def test_the_marts_are_rebuilt_at_once_and_then_as_often_as_the_setting_says(
+    runtime: Runtime, ask: Any, add_run: Any
+) -> None:
+    from leadpipe.definitions import defs
+
+    runtime.settings = runtime.settings.model_copy(update={"marts_every_minutes": 4})
+    assert isinstance(ask(marts_are_old), dg.RunRequest)
+    add_run(defs.resolve_job_def("refresh_marts"), DagsterRunStatus.SUCCESS)
+    assert isinstance(ask(marts_are_old), dg.SkipReason)
+    for minutes, wanted in ((3, dg.SkipReason), (5, dg.RunRequest)):
+        with time_machine.travel(datetime.now(UTC) + timedelta(minutes=minutes), tick=False):
+            assert isinstance(ask(marts_are_old), wanted)
+
+
+def test_a_build_of_the_marts_that_takes_long_is_not_doubled(ask: Any, add_run: Any) -> None:
+    from leadpipe.definitions import defs
+
+    add_run(defs.resolve_job_def("refresh_marts"), DagsterRunStatus.STARTED)
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=False):
+        assert isinstance(ask(marts_are_old), dg.SkipReason)
