@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, failpoints, safeguards, switch
+from leadpipe.messaging import caps, failpoints, poison, safeguards, switch
 from leadpipe.messaging.batch import Batch, Claim
 from leadpipe.outreach.plan import paused_plans
 
@@ -78,7 +79,36 @@ def claim(
     """Claim up to ``count`` due messages, best priority first; when this returns, their attempts are committed.
 
     ``providers`` names the provider of every channel that exists; ``closed_channels`` are passed over this time;
-    ``counter`` is the sender's own memory of the caps, none counts anew.
+    ``counter`` is the sender's own memory of the caps, none counts anew. A message that cannot be made ready waits
+    for a person; the others of its batch go.
+    """
+    take = partial(
+        _claim, engine, settings=settings, now=now, worker=worker, providers=providers, closed_channels=closed_channels,
+        counter=counter,
+    )  # fmt: skip
+    try:
+        return take(count=count, only_message_ids=only_message_ids)
+    except poison.Unclaimable as failed:
+        ids = failed.ids
+    return poison.claim_apart(engine, ids, lambda one: take(count=1, only_message_ids=[one]), now=now)
+
+
+def _claim(
+    engine: Engine,
+    *,
+    settings: Settings,
+    now: datetime,
+    worker: str,
+    providers: dict[str, str],
+    count: int,
+    closed_channels: Collection[str],
+    only_message_ids: Sequence[str] | None,
+    counter: caps.Counter | None,
+) -> Claim:
+    """One transaction.
+
+    Raises:
+        Unclaimable: it was rolled back by what may be the fault of one of its rows.
     """
     found = Claim()
     with safeguards.claiming(engine, settings) as connection:
@@ -103,7 +133,13 @@ def claim(
                 **({"only": list(only_message_ids)} if only_message_ids else {}),
             },
         ).scalars()
-        Batch(connection, settings, now, worker, providers, room).run(list(ids), found)
+        ids = list(ids)
+        try:
+            Batch(connection, settings, now, worker, providers, room).run(ids, found)
+        except Exception as error:
+            if poison.is_of_one_row(error):
+                raise poison.Unclaimable(ids, error) from error
+            raise
         if found.claimed:
             failpoints.hit("claim.before_commit")
     if found.claimed:

@@ -155,7 +155,7 @@ class _Loop:
 
     def run(self, budget: Budget) -> DrainReport:
         started = time.monotonic()
-        has_more = True
+        has_more, failed = True, None
         while has_more or self.in_flight:
             is_spent = (
                 self.report.count_called >= budget.max_messages or time.monotonic() - started >= budget.max_seconds
@@ -165,10 +165,15 @@ class _Loop:
             free = min(self.concurrency - len(self.in_flight), budget.max_messages - self.report.count_called)
             # Claims of half the pool or more: a transaction a message would cost more than the call.
             if has_more and free > 0 and (free * 2 >= self.concurrency or not self.in_flight):
-                has_more = self._claim(free)
+                try:
+                    has_more = self._claim(free)
+                except Exception as error:  # noqa: BLE001 - raised below, once the calls under way are written down
+                    has_more, failed = False, error
             if self.in_flight:
                 done, _ = wait(self.in_flight, return_when=FIRST_COMPLETED)
                 self._record(done)
+        if failed is not None:
+            raise failed
         return self.report
 
     def _claim(self, count: int) -> bool:
@@ -208,7 +213,7 @@ class _Loop:
             result = self.channels[claimed.request.channel].send(claimed.request)
         except Exception as error:  # noqa: BLE001 - a poison message must not take its batch along
             # Channels catch everything from the call on, so this came from building the request.
-            return SendResult.refused(f"unsendable_{type(error).__name__}")
+            return SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}")
         failpoints.hit("call.answered")
         return result
 

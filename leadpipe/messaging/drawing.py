@@ -31,8 +31,8 @@ def drawn() -> str:
         parts.append(f"**{title}**\n\n```mermaid\nstateDiagram-v2\n" + "\n".join(_arrows(befores)) + "\n```")
     parts.append("| event | from | to |\n| --- | --- | --- |\n" + "\n".join(_rows()))
     parts.append(
-        f"Over, but for worse news from the provider: {_named(TERMINAL)}. Nothing becomes {_named(NEEDS_REASON)} without "
-        f"a reason in `code`. The event `{LOOKED_UP}` moves nothing; it says that somebody looked."
+        f"Over, but for worse news from the provider: {_named(TERMINAL)}. Nothing becomes {_named(NEEDS_REASON)} "
+        f"without a reason in `code`. The event `{LOOKED_UP}` moves nothing; it says that somebody looked."
     )
     return "\n\n".join([*parts, END])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from leadpipe.messaging import failpoints, safeguards, suppression
+from leadpipe.messaging import failpoints, poison, safeguards, suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.channels.base import Outcome, SendResult
@@ -29,6 +29,8 @@ FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 900.0
 # How long messages wait when a person must put something right; the breaker keeps others from trying meanwhile.
 MISCONFIGURED_WAIT_SECONDS = 900.0
+# How the code of a message begins that no request could be made of.
+UNSENDABLE = "unsendable_"
 
 Called = tuple[Claimed, SendResult]
 
@@ -36,23 +38,29 @@ Called = tuple[Claimed, SendResult]
 def record(engine: Engine, called: Sequence[Called], *, now: datetime) -> dict[str, int]:
     """Write the outcomes in one transaction and return counts by state.
 
-    If the batch cannot be written as a whole (one provider answered with an id that another message has), each is
-    written by itself, and the one that cannot be becomes unknown.
+    If the batch cannot be written as a whole (one provider answered with an id that another message has, or with what
+    PostgreSQL cannot store), each is written by itself, and the one that cannot be becomes unknown.
     """
     safeguards.commit_late()
     try:
         with engine.begin() as connection:
             counts = _record(connection, called, now)
             failpoints.hit("outcome.before_commit")
-    except IntegrityError:
+    except Exception as error:
+        if not poison.is_of_one_row(error):
+            raise
         counts = {}
         for claimed, result in called:
             try:
                 with engine.begin() as connection:
                     single = _record(connection, [(claimed, result)], now)
-            except IntegrityError:
+            except Exception as error:
+                if not poison.is_of_one_row(error):
+                    raise
+                is_taken = isinstance(error, IntegrityError)
+                code = "provider_id_taken" if is_taken else f"unwritable_{type(error).__name__}"
                 with engine.begin() as connection:
-                    single = _record(connection, [(claimed, SendResult.unknown("provider_id_taken"))], now)
+                    single = _record(connection, [(claimed, SendResult.unknown(code))], now)
             for state, count in single.items():
                 counts[state] = counts.get(state, 0) + count
     failpoints.hit("outcome.committed")
@@ -90,6 +98,8 @@ def _record(connection: Connection, called: Sequence[Called], now: datetime) -> 
     for claimed, result in called:
         if result.needs_person:
             _tell(connection, claimed, result, now)
+        elif (result.code or "").startswith(UNSENDABLE):
+            _tell_unsendable(connection, claimed, result, now)
     counts: dict[str, int] = {}
     for made in moves:
         state = "overtaken" if id(made) in overtaken else str(made.to)
@@ -174,5 +184,18 @@ def _tell(connection: Connection, claimed: Claimed, result: SendResult, now: dat
         title=f"{channel}: the provider refuses every message (code {result.code})",
         body="Nothing of this channel leaves until settings or account are right. Run `leadpipe doctor`; "
         "messages wait and go by themselves afterwards.",
+        now=now,
+    )
+
+
+def _tell_unsendable(connection: Connection, claimed: Claimed, result: SendResult, now: datetime) -> None:
+    request = claimed.request
+    raise_alert(
+        connection,
+        kind="unsendable",
+        dedupe_key=f"unsendable:{request.channel}:{request.template}:{result.code}:{now:%Y-%m-%d}",
+        title=f"{request.channel}: a message could not be put together and was refused",
+        body=f"Message {request.message_id} ({result.code}), and maybe others of the same template today: see "
+        "`leadpipe messages list --state refused`. This is a fault of leadpipe or of the template.",
         now=now,
     )
