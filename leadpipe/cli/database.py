@@ -25,7 +25,7 @@ WATCH_SECONDS = 2.0
 
 
 @contextmanager
-def database(settings: Settings, supervisor: Supervisor) -> Generator[str]:
+def database(settings: Settings, supervisor: Supervisor, *, watch_seconds: float = WATCH_SECONDS) -> Generator[str]:
     """The database's URL for the block; at its end the services stop first, then the server if this block started it.
 
     A server of the team's own (LEADPIPE_DATABASE_URL) is neither watched nor stopped.
@@ -38,7 +38,7 @@ def database(settings: Settings, supervisor: Supervisor) -> Generator[str]:
     url = server.ensure_running()
     over = threading.Event()
     # A thread of its own: a start waits for locks and recovery, and the other services are watched meanwhile.
-    guard = threading.Thread(target=_keep_alive, args=(server, over), daemon=True, name="database-guard")
+    guard = threading.Thread(target=_keep_alive, args=(server, over, watch_seconds), daemon=True, name="database-guard")
     guard.start()
     try:
         yield url
@@ -49,8 +49,8 @@ def database(settings: Settings, supervisor: Supervisor) -> Generator[str]:
             server.stop()
 
 
-def _keep_alive(server: EmbeddedServer, over: threading.Event) -> None:
-    while not over.wait(WATCH_SECONDS):
+def _keep_alive(server: EmbeddedServer, over: threading.Event, watch_seconds: float) -> None:
+    while not over.wait(watch_seconds):
         try:
             if not server.status().is_running and not over.is_set():
                 log.warning("PostgreSQL is gone; starting it again", log=str(server.log_path))

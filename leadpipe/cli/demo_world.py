@@ -6,7 +6,6 @@ sandbox itself (``leadpipe.sandbox``).
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -19,7 +18,7 @@ from leadpipe.cli import services
 from leadpipe.cli.dagster_api import FAILED, UNDER_WAY, DagsterApi
 from leadpipe.cli.live_view import Snapshot, look
 from leadpipe.cli.report import Backfilled, Planned, Report, build_report
-from leadpipe.cli.services import SANDBOX, Service
+from leadpipe.cli.services import SANDBOX
 from leadpipe.errors import LeadpipeError, TransientError
 
 if TYPE_CHECKING:
@@ -92,7 +91,13 @@ class World:
 
         supervisor = self.system.supervisor
         tell(f"Setting up in {self.system.home} ...")
-        supervisor.start(self._sandbox_service())
+        sandbox = services.sandbox_service(
+            self.config,
+            home=self.system.home,
+            zillow_folder=self.system.settings.zillow_folder,
+            without=self.system.without,
+        )
+        supervisor.start(sandbox)
         self.system.set_up(self.runtime)
         supervisor.wait_until_ready((SANDBOX,), timeout_seconds=READY_SECONDS, stop=stop)
         set_offset(self.runtime.engine, self.sandbox.clock().offset)
@@ -114,20 +119,6 @@ class World:
         done = poll(self.runtime)
         if done.failures:
             raise TransientError(f"the first sync failed: {'; '.join(done.failures)}")
-
-    def _sandbox_service(self) -> Service:
-        port = self.config.base_url.rpartition(":")[2]
-        arguments = ["sandbox", "--port", port, "--gateway", self.config.gateway_url, "--seed", str(self.config.seed)]
-        if self.system.settings.zillow_folder:
-            arguments += ["--zillow-folder", str(self.system.settings.zillow_folder.absolute())]
-        variables = {"LEADPIPE_HOME": str(self.system.home)}
-        return Service(
-            name=SANDBOX,
-            command=(sys.executable, "-m", "leadpipe.cli.main", *arguments),
-            environment=services.child_environment(variables, without=self.system.without),
-            cwd=self.system.home,
-            is_ready=services.answers(f"{self.config.base_url}/_control/clock"),
-        )
 
     def snapshot(self) -> Snapshot:
         """The world now; while a part does not answer, the last figures stand."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from leadpipe.cli import (
+    chaos,
     classify,
     conversation,
     demo,
@@ -51,6 +52,7 @@ app.add_typer(sending.app, name="sending")
 app.command("classify")(classify.classify)
 app.add_typer(conversation.app, name="conversation")
 app.command("send-worker")(send_worker.send_worker)
+app.command("chaos")(chaos.chaos)
 
 
 if __name__ == "__main__":

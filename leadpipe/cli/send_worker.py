@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def send_worker(
     concurrency: Annotated[int, typer.Option(min=1, max=200, help="Calls under way at once.")] = 16,
     exit_after: Annotated[float, typer.Option(min=0, help="Stop after so many seconds; 0 runs until stopped.")] = 0.0,
+    no_env_file: Annotated[bool, typer.Option("--no-env-file", help="Read the environment only.")] = False,
 ) -> None:
     """Send what is due until stopped (Ctrl-C, SIGTERM); calls under way are finished first.
 
@@ -37,7 +39,7 @@ def send_worker(
         timer.daemon = True
         timer.start()
     with failing():
-        runtime = open_runtime()
+        runtime = open_runtime(env_file=None if no_env_file else Path(".env"))
         try:
             channels = build_channels(runtime.settings, connections=concurrency)
             names = ", ".join(sorted(channels)) or "no channel"

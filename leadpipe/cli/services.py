@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from leadpipe.cli.supervisor import Service
 
 if TYPE_CHECKING:
+    from leadpipe.sandbox.config import SandboxConfig
     from leadpipe.settings import Settings
 
 HOST = "127.0.0.1"
@@ -109,6 +110,23 @@ def gateway_service(environment: dict[str, str], *, home: Path, port: int) -> Se
         environment=environment,
         cwd=home,
         is_ready=answers(f"http://{HOST}:{port}/healthz"),
+    )
+
+
+def sandbox_service(
+    config: SandboxConfig, *, home: Path, zillow_folder: Path | None = None, without: tuple[str, ...] = ()
+) -> Service:
+    """The fake providers; they get this home and no other setting of ours."""
+    port = config.base_url.rpartition(":")[2]
+    arguments = ["sandbox", "--port", port, "--gateway", config.gateway_url, "--seed", str(config.seed)]
+    if zillow_folder:
+        arguments += ["--zillow-folder", str(zillow_folder.absolute())]
+    return Service(
+        name=SANDBOX,
+        command=(sys.executable, "-m", "leadpipe.cli.main", *arguments),
+        environment=child_environment({"LEADPIPE_HOME": str(home)}, without=without),
+        cwd=home,
+        is_ready=answers(f"{config.base_url}/_control/clock"),
     )
 
 

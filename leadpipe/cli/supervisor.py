@@ -41,6 +41,7 @@ class Service:
     Attributes:
         is_ready: tells whether it serves; None means as soon as it runs.
         restart_every_seconds: a planned restart; the Dagster daemon's memory creeps up over weeks (dagster #32070).
+        restart_after_seconds: the pause after every death; None grows it, for what dies of a fault of its own.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Service:
     cwd: Path
     is_ready: Callable[[], bool] | None = None
     restart_every_seconds: float | None = None
+    restart_after_seconds: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -109,7 +111,9 @@ class Supervisor:
             ran = now - child.started_at
             if child.process.poll() is not None:
                 child.deaths = 1 if ran > HEALTHY_AFTER_SECONDS else child.deaths + 1
-                pause = BACKOFF_SECONDS[min(child.deaths, len(BACKOFF_SECONDS)) - 1]
+                pause = child.service.restart_after_seconds
+                if pause is None:
+                    pause = BACKOFF_SECONDS[min(child.deaths, len(BACKOFF_SECONDS)) - 1]
                 # What it started must not outlive it: a restarted code server would run beside its old workers.
                 _signal_group(child.process.pid, signal.SIGKILL)
                 log.warning(
@@ -125,6 +129,11 @@ class Supervisor:
         """Whether the named service's process is alive."""
         child = self._children.get(name)
         return child is not None and child.process.poll() is None
+
+    def pid_of(self, name: str) -> int | None:
+        """The named service's process id while it is alive."""
+        child = self._children.get(name)
+        return child.process.pid if child is not None and child.process.poll() is None else None
 
     def stop(self, *names: str) -> None:
         """Stop the named services for good, or all of them; whatever resists is killed."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SET, STRUCK = "set", "struck"
-MYSELF = "myself"
+MYSELF, OTHER = "myself", "other"
 
 # By the kind of process that comes past: name -> what has happened when it is reached.
 WORKER: dict[str, str] = {
@@ -65,7 +65,8 @@ def _strike(folder: Path, name: str) -> None:
     trap = folder / SET / name
     try:
         victim = trap.read_text()
-        trap.rename(folder / STRUCK / f"{name}.{os.getpid()}.{time.monotonic_ns()}")
+        whom = MYSELF if victim == MYSELF else OTHER
+        trap.rename(folder / STRUCK / f"{name}.{whom}.{os.getpid()}.{time.monotonic_ns()}")
     except FileNotFoundError:  # none is set, or another process was first
         return
     with suppress(ProcessLookupError):

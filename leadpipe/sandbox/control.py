@@ -79,7 +79,15 @@ class SandboxControl:
         """Start the population; the arguments are those of ``Arrivals.start``."""
         return self._call("POST", "/_control/population", wanted)
 
-    def set_faults(self, chances: dict[str, float]) -> Row:
+    def configure(self, **wanted: Any) -> Row:
+        """Change fields of ``SandboxConfig`` while it runs."""
+        return self._call("POST", "/_control/config", wanted)
+
+    def set_limits(self, limits: dict[str, int]) -> Row:
+        """Follow Up Boss's requests per ten seconds, by context."""
+        return self._call("POST", "/_control/limits", limits)
+
+    def set_faults(self, chances: dict[str, Any]) -> Row:
         """Replace the injected faults; an empty dictionary ends them all."""
         return self._call("POST", "/_control/faults", chances)
 

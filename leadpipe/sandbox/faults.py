@@ -3,14 +3,16 @@
 What lives here: the catalogue and the dice. What does not: what a fault does to an answer (each provider's own code).
 
 ``POST /_control/faults`` takes ``{"NAME": CHANCE}`` or ``{"NAME": {"chance": 1, "times": 3, "value": 30, "match":
-"+1281"}}``. Each post replaces the whole set, so ``{}`` ends every fault.
+"+1281"}}``. ``{"every": 60, "lasts": 5}`` makes it a storm: it strikes in the first 5 of every 60 seconds of wall time.
+Each post replaces the whole set, so ``{}`` ends every fault.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +82,14 @@ CATALOGUE: dict[str, str] = {
 
 @dataclass(kw_only=True)
 class Fault:
-    """One fault as it is set: its chance, how often it may still strike, its value, whom it concerns."""
+    """One fault as it is set: its chance, how often it may still strike, its value, whom it concerns, and when."""
 
     chance: float
     times: int | None = None
     value: float | None = None
     match: str = ""
+    every: float | None = None
+    lasts: float = 0.0
 
 
 def _fault(given: Row) -> Fault:
@@ -100,8 +104,10 @@ class UnknownFault(ValueError):  # noqa: N818 - reads as the state it names
 class Faults:
     """The faults in force; none at the start."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._dice = random.Random(seed)
+        self._monotonic = monotonic
+        self._set_at = monotonic()
         self._set: dict[str, Fault] = {}
         self.struck: Counter[str] = Counter()
         """How often each has struck since the start."""
@@ -131,14 +137,17 @@ class Faults:
             }
         except (TypeError, ValueError) as error:
             raise UnknownFault(
-                f"a fault is a chance, or an object of chance, times, value and match: {error}"
+                f"a fault is a chance, or an object of chance, times, value, match, every and lasts: {error}"
             ) from None
         self._set = found
+        self._set_at = self._monotonic()
 
     def strikes(self, name: str, about: str = "") -> bool:
         """Whether this fault happens now, to ``about`` (an address or path that ``match`` is looked for in)."""
         fault = self._set.get(name)
         if fault is None or fault.times == 0 or (fault.match and fault.match not in about):
+            return False
+        if fault.every and (self._monotonic() - self._set_at) % fault.every >= fault.lasts:
             return False
         if fault.chance < 1 and self._dice.random() >= fault.chance:
             return False

@@ -1,0 +1,88 @@
+"""What Dagster's runs do, as one plain process in a loop: for a chaos run without Dagster, and for loading it.
+
+What lives here: the order of the passes. What does not: any pass (``leadpipe.work``).
+
+    python -m leadpipe.chaos.jobs                         answer, advance, poll and mirror until killed
+    python -m leadpipe.chaos.jobs 2025-03-01 2025-04-01   plan these cohorts and enqueue what was planned, then end
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from leadpipe.errors import LeadpipeError
+from leadpipe.runtime import open_runtime
+
+if TYPE_CHECKING:
+    from leadpipe.runtime import Runtime
+
+POLL_SECONDS, MIRROR_SECONDS = 15.0, 20.0
+IDLE_SECONDS = 0.25
+OUTAGE_SECONDS = 1.0
+
+
+def load(runtime: Runtime, cohorts: Sequence[date]) -> None:
+    """Plan these cohorts and make messages of what was planned; again after a death changes nothing."""
+    from leadpipe.work.reactivation import enqueue_cohorts, plan_cohorts
+
+    plan_cohorts(runtime, cohorts=cohorts)
+    enqueue_cohorts(runtime, run_key="chaos", cohorts=cohorts)
+
+
+def work_once(runtime: Runtime) -> None:
+    """New leads, replies and due steps, as their runs work them off."""
+    from leadpipe.work import first_touch, replies, send_due
+
+    first_touch.answer_new_leads(runtime, linger_seconds=0)
+    replies.answer_replies(runtime, linger_seconds=0)
+    send_due.send_due(runtime, linger_seconds=0)
+
+
+def poll_once(runtime: Runtime) -> None:
+    """What webhooks missed."""
+    from leadpipe.work.poll import poll
+
+    poll(runtime)
+
+
+def mirror_once(runtime: Runtime) -> None:
+    """The ledger into the lake."""
+    from leadpipe.store.mirror import mirror
+
+    mirror(runtime.engine, runtime.lake, now=runtime.clock.now())
+
+
+def run_for_ever(runtime: Runtime) -> None:
+    """Every pass at its pace; an outage of PostgreSQL is waited for, as the next run would."""
+    from sqlalchemy.exc import DBAPIError
+
+    next_at = {poll_once: 0.0, mirror_once: time.monotonic() + MIRROR_SECONDS}
+    every = {poll_once: POLL_SECONDS, mirror_once: MIRROR_SECONDS}
+    while True:
+        try:
+            work_once(runtime)
+            for work, at in next_at.items():
+                if time.monotonic() >= at:
+                    next_at[work] = time.monotonic() + every[work]
+                    work(runtime)
+        except (DBAPIError, LeadpipeError) as error:
+            sys.stderr.write(f"{type(error).__name__}: tried again\n")
+            time.sleep(OUTAGE_SECONDS)
+        time.sleep(IDLE_SECONDS)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Load cohorts when some are named, else work for ever."""
+    runtime = open_runtime(env_file=None)
+    if arguments:
+        load(runtime, [date.fromisoformat(argument) for argument in arguments])
+        return
+    run_for_ever(runtime)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,90 @@
+"""The load of a chaos run: aged people planned and enqueued part by part, new leads arriving meanwhile.
+
+What lives here: when the next part comes. What does not: planning (``jobs``, in a process of its own that may die).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from leadpipe.errors import TransientError
+
+if TYPE_CHECKING:
+    from leadpipe.chaos.world import ChaosWorld
+
+# A part is enqueued until it is through, however often the process that does it dies.
+MOST_TRIES = 50
+
+
+@dataclass(kw_only=True)
+class Load:
+    """Parts of cohorts, enqueued as the script of kills goes on."""
+
+    world: ChaosWorld
+    count_parts: int
+    failures: list[str] = field(default_factory=list[str])
+    count_deaths: int = 0
+
+    def run(self, share_done: Callable[[], float], stop: threading.Event) -> None:
+        """Enqueue the next part whenever its share of the script is through; a thread of its own runs this."""
+        parts = self._parts()
+        for number, cohorts in enumerate(parts):
+            while share_done() < 0.9 * number / len(parts) and not stop.wait(0.2):
+                pass
+            if stop.is_set():
+                return
+            try:
+                self._enqueue(cohorts, stop)
+            except TransientError as error:
+                self.failures.append(str(error))
+                return
+
+    def _parts(self) -> list[list[date]]:
+        """The cohorts of the ledger in parts of about the same number of people."""
+        with self.world.runtime.engine.connect() as connection:
+            rows = connection.execute(
+                text(
+                    "select cast(date_trunc('month', crm_created_at at time zone 'UTC') as date) as cohort, "
+                    "count(*) as n from ledger.people group by 1 order by 1"
+                )
+            ).all()
+        size = max(1, sum(row.n for row in rows) // self.count_parts)
+        parts: list[list[date]] = [[]]
+        count = 0
+        for row in rows:
+            if count >= size and len(parts) < self.count_parts:
+                parts.append([])
+                count = 0
+            parts[-1].append(row.cohort)
+            count += row.n
+        return [part for part in parts if part]
+
+    def _enqueue(self, cohorts: Sequence[date], stop: threading.Event) -> None:
+        world = self.world
+        command = [sys.executable, "-m", "leadpipe.chaos.jobs", *(cohort.isoformat() for cohort in cohorts)]
+        log = world.system.supervisor.logs / "load.log"
+        for _ in range(MOST_TRIES):
+            with log.open("ab") as words:
+                child = subprocess.Popen(
+                    command, env=world.run_environment(), cwd=world.system.home, stdout=words, stderr=words,
+                    stdin=subprocess.DEVNULL,
+                )  # fmt: skip
+                while child.poll() is None:
+                    if stop.wait(0.1):
+                        child.kill()
+                        child.wait()
+                        return
+            if child.returncode == 0:
+                return
+            self.count_deaths += 1
+            if stop.wait(0.5):
+                return
+        raise TransientError(f"a part of the load was not enqueued in {MOST_TRIES} tries; see {log}")

@@ -1,0 +1,272 @@
+"""The system that a chaos run torments: real processes in a home of their own, against a sandbox.
+
+What lives here: set-up, which process is of which kind, and how each dies and is known to be back. What does not: when
+(``kills``), the load (``load``), keeping processes alive (``cli.supervisor``).
+
+The sandbox never dies: it is the truth.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from leadpipe.chaos.script import Kind
+from leadpipe.chaos.traps import Traps
+from leadpipe.chaos.weather import bad_weather
+from leadpipe.cli import services
+from leadpipe.cli.services import CODE_SERVER, DAEMON, GATEWAY, SANDBOX, WEBSERVER, Service
+from leadpipe.errors import TransientError
+from leadpipe.store.server import EmbeddedServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from leadpipe.cli.system import System, Tell
+    from leadpipe.runtime import Runtime
+    from leadpipe.sandbox.config import SandboxConfig
+    from leadpipe.sandbox.control import SandboxControl
+
+JOBS = "jobs"
+READY_SECONDS = 120.0
+# A killed process that comes back at once is killed oftener.
+RESTART_SECONDS = 0.05
+WORKER_CONCURRENCY = 4
+# FUB's limits would make the first sync of thousands the longest part of the run.
+SYNC_LIMITS = {"events": 100_000, "global": 100_000}
+# The rooms of traps: run processes of Dagster, or the plain loop that stands for them.
+RUNS = "runs"
+
+
+@dataclass(kw_only=True)
+class ChaosWorld:
+    """One system and its sandbox.
+
+    Attributes:
+        count_workers: send workers beside each other.
+        with_dagster: Dagster's daemon, code server and webserver; else one plain process does their jobs.
+        without: safeguards taken away from the workers (``messaging.safeguards``).
+    """
+
+    system: System
+    config: SandboxConfig
+    count_workers: int
+    with_dagster: bool
+    without: tuple[str, ...] = ()
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Ledger, lake, clock and clients of the driver, which never meets a trap."""
+        from leadpipe.runtime import Runtime
+
+        return Runtime(self.system.settings)
+
+    @cached_property
+    def sandbox(self) -> SandboxControl:
+        """The sandbox from the outside."""
+        from leadpipe.sandbox.control import SandboxControl
+
+        return SandboxControl(self.config.base_url)
+
+    @cached_property
+    def traps(self) -> dict[str, Traps]:
+        """Traps by the room whose processes look for them."""
+        return {room: Traps(self._trap_folder(room)) for room in (Kind.WORKER, Kind.GATEWAY, RUNS)}
+
+    @cached_property
+    def server(self) -> EmbeddedServer:
+        """The database's server."""
+        return EmbeddedServer(self.system.settings.home)
+
+    @contextmanager
+    def closing(self) -> Generator[None]:
+        """Close at the end what was opened."""
+        try:
+            yield
+        finally:
+            for name in ("sandbox", "runtime"):
+                if name in self.__dict__:
+                    self.__dict__[name].close()
+
+    # coming up
+
+    def set_up(self, *, aged: int, pace: float, stop: threading.Event, tell: Tell) -> None:
+        """Everything up and synced, the weather still fair.
+
+        Raises:
+            TransientError: a part does not come up; names its log.
+        """
+        from leadpipe.clock import set_offset
+        from leadpipe.crm import webhooks
+        from leadpipe.work.poll import poll
+
+        supervisor = self.system.supervisor
+        supervisor.start(services.sandbox_service(self.config, home=self.system.home, without=self.system.without))
+        self.system.set_up(self.runtime)
+        supervisor.wait_until_ready((SANDBOX,), timeout_seconds=READY_SECONDS, stop=stop)
+        set_offset(self.runtime.engine, self.sandbox.clock().offset)
+        self.sandbox.configure(pace=pace, carrier_pace=pace)
+        self.sandbox.set_limits(SYNC_LIMITS)
+        self.sandbox.populate(aged=aged)
+        supervisor.start(self._often(services.gateway_service(
+            self._environment(Kind.GATEWAY), home=self.system.home, port=self.system.ports.gateway
+        )))  # fmt: skip
+        tell(f"First sync: {aged} aged leads ...")
+        done = poll(self.runtime)
+        if done.failures:
+            raise TransientError(f"the first sync failed: {'; '.join(done.failures)}")
+        supervisor.wait_until_ready((GATEWAY,), timeout_seconds=READY_SECONDS, stop=stop)
+        webhooks.install(self.runtime.crm, self.system.settings)
+        self._start_runs(stop, tell)
+        for number in range(self.count_workers):
+            supervisor.start(self._worker(number))
+
+    def worsen(self) -> None:
+        """Let the weather turn bad."""
+        self.sandbox.set_faults(bad_weather())
+
+    def _start_runs(self, stop: threading.Event, tell: Tell) -> None:
+        supervisor, home = self.system.supervisor, self.system.home
+        if not self.with_dagster:
+            command = (sys.executable, "-m", "leadpipe.chaos.jobs")
+            supervisor.start(
+                self._often(Service(name=JOBS, command=command, environment=self._environment(RUNS), cwd=home))
+            )
+            return
+        tell("Starting Dagster ...")
+        parts = services.dagster_services(
+            self._environment(RUNS),
+            home=home,
+            workspace=home / "workspace.yaml",
+            code_port=self.system.ports.code_server,
+            ui_port=self.system.ports.dagster,
+        )
+        for part in parts:
+            supervisor.start(self._often(part))
+            supervisor.wait_until_ready((part.name,), timeout_seconds=READY_SECONDS, stop=stop)
+
+    def _worker(self, number: int) -> Service:
+        environment = self._environment(Kind.WORKER)
+        if self.without:
+            environment["LEADPIPE_CHAOS_WITHOUT"] = ",".join(self.without)
+        arguments = ("send-worker", "--concurrency", str(WORKER_CONCURRENCY), "--no-env-file")
+        return self._often(
+            Service(
+                name=f"worker-{number}",
+                command=(sys.executable, "-m", "leadpipe.cli.main", *arguments),
+                environment=environment,
+                cwd=self.system.home,
+            )
+        )
+
+    def _often(self, service: Service) -> Service:
+        return replace(service, restart_after_seconds=RESTART_SECONDS)
+
+    def _environment(self, room: str) -> dict[str, str]:
+        folder = self._trap_folder(room)
+        folder.mkdir(parents=True, exist_ok=True)
+        return self.system.environment | {"LEADPIPE_FAILPOINTS": str(folder)}
+
+    def run_environment(self) -> dict[str, str]:
+        """The environment of a process that does what a run does."""
+        return self._environment(RUNS)
+
+    def _trap_folder(self, room: str) -> Path:
+        return self.system.home / "failpoints" / room
+
+    # dying
+
+    def names_of(self, kind: Kind) -> list[str]:
+        """The services of a kind; PostgreSQL is none."""
+        if kind is Kind.WORKER:
+            return [f"worker-{number}" for number in range(self.count_workers)]
+        if kind is Kind.GATEWAY:
+            return [GATEWAY]
+        return [DAEMON, CODE_SERVER] if self.with_dagster else [JOBS]
+
+    def kill(self, kind: Kind, luck: float) -> bool:
+        """Kill one process of this kind, whatever it does; False when none lives just now."""
+        pids = self._postgres_pids() if kind is Kind.POSTGRES else self._pids(kind)
+        if not pids:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pids[int(luck * len(pids))], signal.SIGKILL)
+        return True
+
+    def _pids(self, kind: Kind) -> list[int]:
+        found = [self.system.supervisor.pid_of(name) for name in self.names_of(kind)]
+        pids = [pid for pid in found if pid is not None]
+        if kind is Kind.DAEMON and self.with_dagster:
+            # The runs under way are most of what Dagster does; the code server takes them all along, so it goes seldom.
+            runs = self._runs()
+            daemon, *code_server = pids or [0]
+            pids = [pid for pid in (daemon, daemon, *runs, *code_server) if pid]
+        return pids
+
+    def _runs(self) -> list[int]:
+        import psutil
+
+        pid = self.system.supervisor.pid_of(CODE_SERVER)
+        if pid is None:
+            return []
+        with suppress(psutil.Error):
+            # The first child keeps track of shared resources and runs nothing.
+            children = psutil.Process(pid).children(recursive=True)
+            return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return []
+
+    def postmaster(self) -> int | None:
+        """PostgreSQL's first process while it answers."""
+        status = self.server.status()
+        return status.pid if status.is_running else None
+
+    def _postgres_pids(self) -> list[int]:
+        """The postmaster, and one of its sessions: the death of either ends every transaction under way."""
+        import psutil
+
+        postmaster = self.postmaster()
+        if postmaster is None:
+            return []
+        sessions: list[int] = []
+        with suppress(psutil.Error):
+            children = psutil.Process(postmaster).children()
+            sessions = [child.pid for child in children if "idle" in " ".join(child.cmdline())]
+        return [postmaster, *sessions[:1]]
+
+    def wait_until_back(self, kind: Kind, *, stop: threading.Event) -> None:
+        """Return once every process of this kind is there again, or the run is over."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not stop.wait(0.02):
+            if self._is_back(kind):
+                return
+            if time.monotonic() > deadline:
+                raise TransientError(f"{kind} does not come back after {READY_SECONDS:.0f} s")
+
+    def _is_back(self, kind: Kind) -> bool:
+        if kind is Kind.POSTGRES:
+            return self.postmaster() is not None
+        names = self.names_of(kind)
+        if not all(self.system.supervisor.is_running(name) for name in names):
+            return False
+        return kind is not Kind.GATEWAY or services.answers(f"{self.config.gateway_url}/healthz")()
+
+    # calming down
+
+    def end_runs(self) -> None:
+        """Stop Dagster or what stands for it; the driver does what is left."""
+        self.system.supervisor.stop(*([DAEMON, WEBSERVER, CODE_SERVER] if self.with_dagster else [JOBS]))
+
+    def calm(self) -> None:
+        """No trap, no fault, and nobody answers any more."""
+        for traps in self.traps.values():
+            traps.disarm()
+        self.sandbox.set_faults({})
+        self.sandbox.configure(new_answer_share=0.0, aged_answer_share=0.0)
