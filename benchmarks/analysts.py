@@ -31,6 +31,7 @@ from leadpipe.sandbox.control import DEFAULT_URL, SandboxControl
 SHELLS = 3
 ATTACHED = 2
 ANSWER_SECONDS = 60
+FIRST_BUILD_SECONDS = 180
 COLD = "select count(*) from marts.leads"
 QUERIES = (
     COLD,
@@ -121,8 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--watch", type=float, default=0.0, help="go on looking at the ages for so many seconds in all")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
-    begun = time.monotonic()
     leadpipe = str(Path(sys.executable).with_name("leadpipe"))
+    _until_there(leadpipe)
+    begun = time.monotonic()
     cold = _cold(leadpipe)
     attach = subprocess.run([leadpipe, "sql", "--attach"], capture_output=True, text=True, check=True).stdout
     shell = [leadpipe, "sql", "--format", "json"]
@@ -141,6 +143,17 @@ def main(arguments: list[str] | None = None) -> int:
     result["errors"] += ages.errors
     print(json.dumps(result) if options.json else _in_words(result))
     return 1 if result["errors"] else 0
+
+
+def _until_there(leadpipe: str) -> None:
+    """Wait for the first build of the marts: no analyst's query is at fault before."""
+    deadline = time.monotonic() + FIRST_BUILD_SECONDS
+    while any(
+        subprocess.run([leadpipe, "sql", query], capture_output=True, check=False).returncode for query in QUERIES
+    ):
+        if time.monotonic() > deadline:
+            sys.exit(f"the lake has no marts after {FIRST_BUILD_SECONDS} s; start a demo first")
+        time.sleep(2)
 
 
 def _cold(leadpipe: str) -> float:
