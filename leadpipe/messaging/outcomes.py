@@ -76,7 +76,15 @@ _END_ATTEMPTS = text(
 )
 
 
+# Written before: the commit was made, its answer was lost, and the worker tries again. By now the message may be under
+# way anew, with an attempt of its own. One that was given up may still be written: its call knows more.
+_WRITTEN = text("select id from ledger.attempts where id = any(:ids) and outcome is not null and outcome <> 'unknown'")
+
+
 def _record(connection: Connection, called: Sequence[Called], now: datetime) -> dict[str, int]:
+    written = set(connection.execute(_WRITTEN, {"ids": [c.attempt_id for c, _ in called]}).scalars())
+    counts: dict[str, int] = {"overtaken": len(written)} if written else {}
+    called = [(c, r) for c, r in called if c.attempt_id not in written]
     effects = [(c, r) for c, r in called if _has_effect(c, r)]
     # Before any message row, in the order every other transaction takes them.
     if effects:
@@ -100,7 +108,6 @@ def _record(connection: Connection, called: Sequence[Called], now: datetime) -> 
             _tell(connection, claimed, result, now)
         elif (result.code or "").startswith(UNSENDABLE):
             _tell_unsendable(connection, claimed, result, now)
-    counts: dict[str, int] = {}
     for made in moves:
         state = "overtaken" if id(made) in overtaken else str(made.to)
         counts[state] = counts.get(state, 0) + 1

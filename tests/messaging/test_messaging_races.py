@@ -346,3 +346,29 @@ def test_no_order_of_refusals_returns_and_sends_reaches_anyone_who_refused(
 def refuse(connection: Connection, point: int, channel: str, source: str, clock: FixedClock) -> None:
     channels = ("sms", "whatsapp") if channel == "sms" else (channel,)
     suppress(connection, contact_point_id=point, channels=channels, source=source, at=clock.now(), now=clock.now())
+
+
+def test_an_outcome_written_twice_does_not_touch_the_call_that_follows_it(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    live_settings: Settings,
+    clock: FixedClock,
+    go: Go,
+    calls: Calls,
+    rows: Rows,
+) -> None:
+    # The connection broke at the commit, which had been made: the first worker writes its outcome once more, after a
+    # second one has claimed the message. Taken for the second one's, it sent the message twice.
+    put(intent(add_lead(1)))
+    [first] = claim_as("host:1:1", ledger_engine, live_settings, clock)
+    slow = [(first, SendResult.not_sent("20429"))]
+    assert outcomes.record(ledger_engine, slow, now=clock.now()) == {"held": 1}
+    clock.advance(timedelta(minutes=1))
+    [second] = claim_as("host:1:2", ledger_engine, live_settings, clock)
+    assert outcomes.record(ledger_engine, slow, now=clock.now()) == {"overtaken": 1}
+    assert outcomes.record(ledger_engine, [(second, SendResult.accepted("p1"))], now=clock.now()) == {"accepted": 1}
+    clock.advance(timedelta(minutes=1))
+    assert go().counts == {}
+    assert [(row.state, row.provider_id) for row in rows("messages")] == [("accepted", "p1")]
