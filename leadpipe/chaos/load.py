@@ -1,16 +1,20 @@
 """The load of a chaos run: aged people planned and enqueued part by part, new leads arriving meanwhile.
 
-What lives here: when the next part comes. What does not: planning (``jobs``, in a process of its own that may die).
+What lives here: when the next part comes, and the plans in a hurry. What does not: planning (``jobs``, in a process of
+its own that may die).
 """
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -22,16 +26,32 @@ if TYPE_CHECKING:
 
 # A part is enqueued until it is through, however often the process that does it dies.
 MOST_TRIES = 50
+# Within a minute of its planning each part leaves, so that the kills always meet messages.
+SPREAD_MINUTES = 1
+_WAITS = re.compile(r"after: next.* local$", re.M)
+_SPREAD = re.compile(r"spread_minutes: \d+$", re.M)
+
+
+def hurried_plans(folder: Path) -> Path:
+    """The built-in plans in ``folder``, but that nobody waits for the next morning."""
+    from leadpipe.outreach.plan import builtin_folder
+
+    shutil.copytree(builtin_folder(), folder)
+    plan = folder / "reactivation.yaml"
+    words = _WAITS.sub("after: at once", plan.read_text())
+    plan.write_text(_SPREAD.sub(f"spread_minutes: {SPREAD_MINUTES}", words))
+    return folder
 
 
 @dataclass(kw_only=True)
 class Load:
-    """Parts of cohorts, enqueued as the script of kills goes on."""
+    """Parts of cohorts, enqueued as the script of kills goes on; ``has_begun`` once the first of them is through."""
 
     world: ChaosWorld
     count_parts: int
     failures: list[str] = field(default_factory=list[str])
     count_deaths: int = 0
+    has_begun: threading.Event = field(default_factory=threading.Event)
 
     def run(self, share_done: Callable[[], float], stop: threading.Event) -> None:
         """Enqueue the next part whenever its share of the script is through; a thread of its own runs this."""
@@ -46,6 +66,8 @@ class Load:
             except TransientError as error:
                 self.failures.append(str(error))
                 return
+            finally:
+                self.has_begun.set()
 
     def _parts(self) -> list[list[date]]:
         """The cohorts of the ledger in parts of about the same number of people."""

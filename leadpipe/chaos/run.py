@@ -29,8 +29,8 @@ LINE_SECONDS = 10.0
 JUMP = timedelta(minutes=30)
 KILLS_A_JUMP = 80
 MOST_JUMPS = 10
-# Aged people and new leads for each kill: what keeps every step busy until the last one.
-PARTS_OF_KILLS = 25
+# Parts of the load: what keeps every step busy until the last kill.
+KILLS_A_PART, FEWEST_PARTS, MOST_PARTS = 25, 2, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +77,15 @@ def run(world: ChaosWorld, plan: Plan, *, stop: threading.Event, tell: Tell) -> 
 
 def _torment(world: ChaosWorld, plan: Plan, kills: Kills, stop: threading.Event, tell: Tell) -> list[str]:
     """Load, weather and kills at once, until the script is through and the load has arrived."""
-    load = Load(world=world, count_parts=max(1, min(24, plan.kills // PARTS_OF_KILLS)))
+    load = Load(world=world, count_parts=max(FEWEST_PARTS, min(MOST_PARTS, plan.kills // KILLS_A_PART)))
     world.worsen()
     if plan.leads:
         # About as long as the kills take; those who come later meet a calm system.
         world.sandbox.populate(new=plan.leads, seconds=max(10.0, plan.kills))
     feeder = threading.Thread(target=load.run, args=(lambda: kills.share_done, stop), daemon=True, name="load")
     feeder.start()
+    while not load.has_begun.wait(WATCH_SECONDS) and not stop.is_set():
+        world.system.supervisor.watch()
     kills.start(stop)
     failures: list[str] = []
     told_at, jumps = time.monotonic(), 0

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 JUMPS = (timedelta(minutes=3), timedelta(minutes=17), timedelta(minutes=61))
 # Longer than every provider's patience; nothing is sent any more.
 LAST_JUMP = timedelta(hours=25)
-QUIET_PASSES = 2
 PASS_PAUSE_SECONDS = 0.3
+# After a jump the sandbox holds its posts for a moment.
+AFTER_JUMP_SECONDS = 2.0
 
 _UNDER_WAY = text(
     """
@@ -40,8 +41,10 @@ _UNDER_WAY = text(
       (select count(*) from ledger.messages
        where state in ('queued', 'held') and coalesce(not_before_at, due_at) <= :now) as due,
       (select count(*) from ledger.messages where state = 'sending') as sending,
-      (select count(*) from ledger.inbound_messages where read_at is null) as unread,
-      (select count(*) from ledger.inbox where state = 'new') as notices
+      (select count(*) from ledger.inbound_messages
+       where read_at is null and (lease_expires_at is null or lease_expires_at < :now)) as unread,
+      (select count(*) from ledger.inbox
+       where state = 'new' and (lease_expires_at is null or lease_expires_at < :now)) as notices
     """
 )
 _UNKNOWN = text("select count(*) from ledger.messages where state in ('sending', 'unknown')")
@@ -52,10 +55,11 @@ def settle(world: ChaosWorld, *, bound_seconds: float, stop: threading.Event, te
     deadline = time.monotonic() + bound_seconds
     left = _work_off(world, deadline, stop)
     for jump in JUMPS:
-        if stop.is_set():
-            return ["interrupted"]
+        if stop.is_set() or time.monotonic() > deadline:
+            break
         tell(f"the calendar moves on by {jump}")
         jump_all(world.sandbox, world.runtime.engine, jump)
+        stop.wait(AFTER_JUMP_SECONDS)
         left = _work_off(world, deadline, stop)
     switch.stop(world.runtime.engine, now=world.runtime.clock.now(), reason="the chaos run is over")
     tell(f"sending is stopped; the calendar moves on by {LAST_JUMP}")
@@ -68,18 +72,17 @@ def settle(world: ChaosWorld, *, bound_seconds: float, stop: threading.Event, te
 
 
 def _work_off(world: ChaosWorld, deadline: float, stop: threading.Event) -> list[str]:
-    """Passes until nothing is due twice in a row, or the bound is reached."""
-    quiet = 0
-    left: list[str] = []
-    while quiet < QUIET_PASSES and time.monotonic() < deadline and not stop.is_set():
+    """Passes until nothing is due, or the bound is reached."""
+    left = ["everything"]
+    while left and time.monotonic() < deadline and not stop.is_set():
         try:
             jobs.work_once(world.runtime)
             jobs.poll_once(world.runtime)
             left = _under_way(world)
         except (DBAPIError, LeadpipeError) as error:
             left = [f"a pass failed: {type(error).__name__}"]
-        quiet = 0 if left else quiet + 1
-        stop.wait(PASS_PAUSE_SECONDS)
+        if left:
+            stop.wait(PASS_PAUSE_SECONDS)
     return left
 
 

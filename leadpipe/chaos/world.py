@@ -40,6 +40,7 @@ READY_SECONDS = 120.0
 # A killed process that comes back at once is killed oftener.
 RESTART_SECONDS = 0.05
 WORKER_CONCURRENCY = 4
+STARTED_SECONDS = 1.5
 # FUB's limits would make the first sync of thousands the longest part of the run.
 SYNC_LIMITS = {"events": 100_000, "global": 100_000}
 # The rooms of traps: run processes of Dagster, or the plain loop that stands for them.
@@ -204,6 +205,9 @@ class ChaosWorld:
     def _pids(self, kind: Kind) -> list[int]:
         found = [self.system.supervisor.pid_of(name) for name in self.names_of(kind)]
         pids = [pid for pid in found if pid is not None]
+        if kind is Kind.WORKER:
+            # One that is still starting has nothing to lose.
+            pids = [pid for pid in pids if _age_seconds(pid) > STARTED_SECONDS]
         if kind is Kind.DAEMON and self.with_dagster:
             # The runs under way are most of what Dagster does; the code server takes them all along, so it goes seldom.
             runs = self._runs()
@@ -270,3 +274,12 @@ class ChaosWorld:
             traps.disarm()
         self.sandbox.set_faults({})
         self.sandbox.configure(new_answer_share=0.0, aged_answer_share=0.0)
+
+
+def _age_seconds(pid: int) -> float:
+    """How long this process has run; nothing when it is over."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return time.time() - psutil.Process(pid).create_time()
+    return 0.0

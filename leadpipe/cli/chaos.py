@@ -39,6 +39,7 @@ def chaos(
             "takes a minute.",
         ),
     ] = False,
+    bound: Annotated[float, typer.Option(help="Seconds that the end may take, after the last kill.", min=0)] = 300.0,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the home, its database and its logs.")] = False,
     without_safeguard: Annotated[
         list[str] | None,
@@ -68,6 +69,7 @@ def chaos(
             plan={
                 "kills": kills,
                 "seed": seed,
+                "bound_seconds": bound,
                 "aged": aged or max(FEWEST_AGED, kills * AGED_FOR_EACH_KILL),
                 "leads": max(FEWEST_LEADS, int(kills * LEADS_FOR_EACH_KILL)) if leads is None else leads,
             },
@@ -84,6 +86,7 @@ def chaos(
 
 
 def _run(home: Path, *, workers: int, with_dagster: bool, without: tuple[str, ...], plan: dict[str, Any]) -> Verdict:
+    from leadpipe.chaos.load import hurried_plans
     from leadpipe.chaos.run import Plan, run
     from leadpipe.chaos.world import ChaosWorld
     from leadpipe.cli.database import database
@@ -104,6 +107,7 @@ def _run(home: Path, *, workers: int, with_dagster: bool, without: tuple[str, ..
         )
         os.environ.pop("LEADPIPE_ZILLOW_FOLDER", None)
         enter_demo_world(home, config, ports)
+        os.environ["LEADPIPE_PLANS_PATH"] = str(hurried_plans(home / "plans"))
         settings = load_settings(env_file=None)
         with database(settings, supervisor, watch_seconds=0.2) as url:
             world = ChaosWorld(

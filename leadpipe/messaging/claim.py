@@ -111,7 +111,7 @@ def _claim(
         Unclaimable: it was rolled back by what may be the fault of one of its rows.
     """
     found = Claim()
-    with safeguards.claiming(engine, settings) as connection:
+    with safeguards.claiming(engine, settings, found) as connection:
         stop = switch.read(connection)
         if stop.is_stopped:
             found.stopped_by = "stopped"

@@ -16,6 +16,7 @@ from leadpipe.messaging.protocol import lock_states
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from leadpipe.messaging.batch import Claim
     from leadpipe.messaging.protocol import Move, State
     from leadpipe.settings import Settings
 
@@ -28,16 +29,24 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def claiming(engine: Engine, settings: Settings) -> Generator[Connection]:
+def claiming(engine: Engine, settings: Settings, found: Claim) -> Generator[Connection]:
     """The claim's transaction: committed at its end, or only with the outcomes when that safeguard is off."""
     if ATTEMPT_COMMIT not in settings.chaos_without:
         with engine.begin() as connection:
             yield connection
         return
     connection = engine.connect()
-    yield connection
-    with _guard:
-        _uncommitted.append(connection)
+    try:
+        yield connection
+        if found.claimed:
+            with _guard:
+                _uncommitted.append(connection)
+            return
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
 
 
 def commit_late() -> None:
