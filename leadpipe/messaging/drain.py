@@ -136,6 +136,17 @@ def run_worker(
             time.sleep(idle_seconds)
 
 
+def is_still_clear(engine: Engine, claimed: Claimed) -> bool:
+    """Whether neither a refusal nor a stop came since the claim."""
+    request = claimed.request
+    with engine.connect() as connection:
+        if switch.read(connection).stops(plan=request.plan, channel=request.channel):
+            return False
+        return not suppression.is_suppressed_since(
+            connection, request.contact_point_id, request.channel, after_id=claimed.last_suppression_id
+        )
+
+
 @dataclass(kw_only=True)
 class _Loop:
     """The state of one drain."""
@@ -204,7 +215,7 @@ class _Loop:
         """The one call of this attempt. Nothing of it raises: an exception of ours before the call is no send."""
         if time.monotonic() - claimed_at > RECHECK_AFTER_SECONDS:
             try:
-                if not self._is_still_clear(claimed):
+                if not is_still_clear(self.engine, claimed):
                     return SendResult.not_sent("overtaken")
             except Exception as error:  # noqa: BLE001 - what cannot be looked up may have been refused by the person
                 return SendResult.not_sent(f"unchecked_{type(error).__name__}")
@@ -216,15 +227,6 @@ class _Loop:
             return SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}")
         failpoints.hit("call.answered")
         return result
-
-    def _is_still_clear(self, claimed: Claimed) -> bool:
-        request = claimed.request
-        with self.engine.connect() as connection:
-            if switch.read(connection).stops(plan=request.plan, channel=request.channel):
-                return False
-            return not suppression.is_suppressed_since(
-                connection, request.contact_point_id, request.channel, after_id=claimed.last_suppression_id
-            )
 
     def _record(self, done: set[Future[SendResult]]) -> None:
         """Write outcomes; a ledger that is away for a moment is waited for, since the calls have been made."""

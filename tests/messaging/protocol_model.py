@@ -311,7 +311,8 @@ class Model:
             yield ("read", "it changes nothing"), world._replace(is_unread=False)
         yield ("take over",), cancel(world._replace(is_paused=True), "human_acted")
         yield ("edit plan",), cancel(world, "plan_changed")
-        yield ("merge",), self._merge(world)
+        if not world.is_merged:
+            yield ("merge",), self._merge(world)
         for index, row in enumerate(world.rows):
             if row.state in WAITING:
                 yield ("expire",), self._moved(world, index, Event.EXPIRE, State.EXPIRED, "stale")
