@@ -30,15 +30,20 @@ MOST_TRIES = 50
 SPREAD_MINUTES = 1
 _WAITS = re.compile(r"after: next.* local$", re.M)
 _SPREAD = re.compile(r"spread_minutes: \d+$", re.M)
+# Who agreed to texts gets one instead of the email, so that every provider has its share.
+_EMAIL_FIRST, _TEXT_FIRST = (
+    "only_if: [has_direct_email]",
+    "only_if: [has_direct_email, not has_sms_pewc, not whatsapp_reaches]",
+)
 
 
 def hurried_plans(folder: Path) -> Path:
-    """The built-in plans in ``folder``, but that nobody waits for the next morning."""
+    """The built-in plans in ``folder``, but that nobody waits for the next morning, and texts go first."""
     from leadpipe.outreach.plan import builtin_folder
 
     shutil.copytree(builtin_folder(), folder)
     plan = folder / "reactivation.yaml"
-    words = _WAITS.sub("after: at once", plan.read_text())
+    words = _WAITS.sub("after: at once", plan.read_text()).replace(_EMAIL_FIRST, _TEXT_FIRST)
     plan.write_text(_SPREAD.sub(f"spread_minutes: {SPREAD_MINUTES}", words))
     return folder
 

@@ -26,6 +26,9 @@ Row = Mapping[str, Any]
 # With these the ledger says that nobody got the message.
 NOT_SENT = frozenset({State.QUEUED, State.HELD, State.REVIEW, State.BLOCKED, State.CANCELLED, State.EXPIRED})
 
+# Providers whose own list shows every message: nothing of theirs is left to a person.
+LISTING = frozenset({"twilio"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -36,7 +39,8 @@ class Verdict:
         failpoints: hits by step.
         messages: acceptances by the providers.
         lost: leads, replies and webhooks without effect or reason, acceptances the ledger denies or does not know,
-            messages it holds for sent that no provider took, and rows that the lake lacks.
+            messages it holds for sent that no provider took or puts to a person though the provider lists them, and
+            rows that the lake lacks.
         unknown: messages whose fate is neither decided nor put to a person.
         failures: what kept the run itself from going on.
     """
@@ -100,14 +104,16 @@ def compare(world: ChaosWorld) -> dict[str, Any]:
 
 def denied_or_unknown(accepted: Sequence[Row], state_of: Mapping[str, State]) -> Counter[str]:
     """Where the providers' books and the ledger contradict each other, by how."""
-    taken = {row["our_id"] for row in accepted}
+    taken = {row["our_id"]: row["provider"] for row in accepted}
     found: Counter[str] = Counter()
-    for message_id in taken:
+    for message_id, provider in taken.items():
         state = state_of.get(message_id)
         if state is None:
             found["sent_and_not_in_the_ledger"] += 1
         elif state in NOT_SENT:
             found["sent_and_denied"] += 1
+        elif state is State.PARKED and provider in LISTING:
+            found["parked_and_listed"] += 1
     found["never_sent_and_claimed"] = sum(
         1 for message_id, state in state_of.items() if state in WENT_OUT and message_id not in taken
     )

@@ -40,7 +40,7 @@ def up() -> None:
 
     with failing():
         settings = load_settings()
-        _refuse_chaos(settings)
+        refuse_chaos(settings)
         settings = settings.model_copy(update={"home": settings.home.absolute()})
         with stop_signals() as stop, supervising(settings.home) as supervisor, database(settings, supervisor) as url:
             ports = Ports(gateway=settings.gateway_port, dagster=settings.dagster_port, code_server=free_port())
@@ -57,7 +57,12 @@ def up() -> None:
             runtime.close()
 
 
-def _refuse_chaos(settings: Settings) -> None:
+def refuse_chaos(settings: Settings) -> None:
+    """No system against real providers has failpoints.
+
+    Raises:
+        ConfigurationError: the setting is there.
+    """
     from leadpipe.errors import ConfigurationError
 
     if settings.failpoints is not None:
