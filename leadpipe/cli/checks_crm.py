@@ -1,4 +1,4 @@
-"""The doctor's checks of Follow Up Boss: key, system, webhooks.
+"""The doctor's checks of Follow Up Boss: key, system, webhooks, the fields that scores go to.
 
 What lives here: whether the account lets us in as what we need. What does not: using it (``crm``).
 """
@@ -72,4 +72,21 @@ def webhooks(runtime: Runtime) -> Finding:
     return ok(name, f"{len(found)} events are subscribed")
 
 
-CHECKS: list[Check] = [fub_key, fub_system, webhooks]
+def score_fields(runtime: Runtime) -> Finding:
+    """The custom fields for score, reason and priority are there and can be written."""
+    from leadpipe.crm import custom_fields
+
+    name = "score fields"
+    try:
+        found = custom_fields.status(runtime.crm)
+    except LeadpipeError:
+        return wrong(name, "cannot be listed", "see the lines `FUB key` and `FUB system`")
+    off = [field for field in found if not field.is_right]
+    if off:
+        words = "; ".join(f"{field.name} is {field.state.replace('_', ' ')}" for field in off)
+        words = words.replace("is other type", "is a field of another type")
+        return wrong(name, words, f"{custom_fields.advice(off)}; until then scores wait in the journal")
+    return ok(name, ", ".join(field.name for field in found))
+
+
+CHECKS: list[Check] = [fub_key, fub_system, webhooks, score_fields]

@@ -1,6 +1,7 @@
-"""``leadpipe webhooks``: our subscriptions at Follow Up Boss.
+"""``leadpipe webhooks``: what leadpipe needs in the Follow Up Boss account, subscriptions and custom fields.
 
-What lives here: arguments and printing. What does not: the comparison and the changes (``crm.webhooks``).
+What lives here: arguments and printing. What does not: the comparison and the changes (``crm.webhooks``,
+``crm.custom_fields``).
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import typer
 from leadpipe.cli.failing import failing
 
 if TYPE_CHECKING:
+    from leadpipe.crm.custom_fields import Field
     from leadpipe.crm.webhooks import Hook
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="Our webhooks at Follow Up Boss: install, look at, remove.", no_args_is_help=True)
+app = typer.Typer(
+    help="Our webhooks and custom fields at Follow Up Boss: install, look at, remove.", no_args_is_help=True
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 ADVICE = {
@@ -31,33 +35,35 @@ ADVICE = {
 
 @app.command()
 def install(as_json: AsJson = False) -> None:
-    """Create the webhooks that are missing and switch on those that are disabled; safe to repeat.
+    """Create the webhooks and custom fields that are missing, switch on webhooks that are disabled; safe to repeat.
 
     Needs the account owner's API key. Example: leadpipe webhooks install
     """
-    from leadpipe.crm import webhooks
+    from leadpipe.crm import custom_fields, webhooks
 
     with failing(), _runtime() as runtime:
         hooks = webhooks.install(runtime.crm, runtime.settings)
-    _show(hooks, as_json)
+        fields = custom_fields.status(runtime.crm)
+    _show(hooks, fields, as_json)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show each event's webhook. Exit 1 when one is missing or disabled.
+    """Show each event's webhook and each custom field. Exit 1 when one is missing, disabled or of another type.
 
     Example: leadpipe webhooks status --json
     """
-    from leadpipe.crm import webhooks
+    from leadpipe.crm import custom_fields, webhooks
 
     with failing(), _runtime() as runtime:
         hooks = webhooks.status(runtime.crm, runtime.settings)
-    _show(hooks, as_json)
+        fields = custom_fields.status(runtime.crm)
+    _show(hooks, fields, as_json)
 
 
 @app.command()
 def remove(as_json: AsJson = False) -> None:
-    """Delete our webhooks, and no one else's. Leads are then found by polling only.
+    """Delete our webhooks, and no one else's. Leads are then found by polling only; custom fields and scores stay.
 
     Example: leadpipe webhooks remove
     """
@@ -79,13 +85,17 @@ def _runtime() -> Generator[Runtime]:
         runtime.close()
 
 
-def _show(hooks: Sequence[Hook], as_json: bool) -> None:
+def _show(hooks: Sequence[Hook], fields: Sequence[Field], as_json: bool) -> None:
+    from leadpipe.crm.custom_fields import advice
+
     if as_json:
         rows = [{"event": hook.event, "state": hook.state, "id": hook.hook_id} for hook in hooks]
+        rows += [{"field": field.name, "state": field.state, "id": field.field_id} for field in fields]
         typer.echo(json.dumps(rows, indent=2))
     else:
-        for hook in hooks:
-            advice = ADVICE.get(hook.state, "")
-            typer.echo(f"{hook.event:<24} {hook.state:<9} {advice}".rstrip())
-    if not all(hook.is_right for hook in hooks):
+        lines = [(hook.event, hook.state, ADVICE.get(hook.state, "")) for hook in hooks]
+        lines += [(field.name, field.state, advice([field])) for field in fields]
+        for name, state, cure in lines:
+            typer.echo(f"{name:<24} {state:<10} {cure}".rstrip())
+    if not all(each.is_right for each in (*hooks, *fields)):
         raise typer.Exit(1)

@@ -1,7 +1,8 @@
 """Our webhooks at Follow Up Boss: put there, looked after, taken away.
 
 What lives here: which events we subscribe to and the comparison with what the account has. What does not: receiving
-them (``gateway.fub``). Only the account owner's key may manage webhooks, two per event and system (FUB sheet 6).
+them (``gateway.fub``), the custom fields that are installed with them (``custom_fields``). Only the account owner's key
+may manage webhooks, two per event and system (FUB sheet 6).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leadpipe.crm import custom_fields
 from leadpipe.errors import ConfigurationError
 from leadpipe.settings import is_loopback
 
@@ -97,8 +99,10 @@ def _state(event: str, rows: list[dict[str, Any]], url: str) -> Hook:
 def install(crm: FubClient, settings: Settings) -> list[Hook]:
     """Create what is missing, switch on what is disabled, renew old addresses; running it twice changes nothing.
 
+    The custom fields that scores are written to are created too: without them the account refuses every score.
+
     Raises:
-        ConfigurationError: another installation holds both places of an event.
+        ConfigurationError: another installation holds both places of an event, or a field got another name.
     """
     url = our_url(settings)
     found = status(crm, settings)
@@ -113,6 +117,7 @@ def install(crm: FubClient, settings: Settings) -> list[Hook]:
             crm.post("webhooks", {"event": hook.event, "url": url})
         elif hook.state in {"disabled", "stale"}:
             crm.put(f"webhooks/{hook.hook_id}", {"event": hook.event, "url": url, "status": "Active"})
+    custom_fields.install(crm)
     return status(crm, settings)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from leadpipe.crm import custom_fields
 from leadpipe.errors import AmbiguousError, ConfigurationError, PermanentError, RateLimited, TransientError
 from leadpipe.store.tables import writebacks
 
@@ -33,6 +34,8 @@ MAX_ATTEMPTS = 6
 MARKED = frozenset({"note", "task"})
 # Notes go at 10 per 10 s for every user of the account; a write-back run takes at most half of a minute's share.
 BATCH = 30
+# Somebody has to create the fields; asking more often would only use up the budget.
+WITHOUT_FIELDS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +129,14 @@ def carry_out(*, engine: Engine, crm: FubClient, clock: Clock, worker: str, limi
     """Carry out up to ``limit`` waiting writes, best first; a failure of one leaves the others alone."""
     done = failed = retry = 0
     stopped_by = ""
+    lacking: tuple[str, ...] = ()
     for row in _claim(engine, worker, clock.now(), limit):
         if stopped_by:
             _give_back(engine, row)
+            continue
+        if row["kind"] == "fields" and set(lacking) & set(row["payload"]):
+            _wait_for_fields(engine, row, now=clock.now())
+            retry += 1
             continue
         try:
             crm_id = _write(crm, row)
@@ -148,6 +156,13 @@ def carry_out(*, engine: Engine, crm: FubClient, clock: Clock, worker: str, limi
             _later(engine, row, code=type(error).__name__, now=clock.now(), is_unsure=is_unsure)
             retry += 1
         except PermanentError as error:
+            unknown = custom_fields.named_in(str(error)) if row["kind"] == "fields" else ()
+            if unknown:
+                lacking = unknown
+                _wait_for_fields(engine, row, now=clock.now())
+                _tell_fields(engine, lacking, now=clock.now())
+                retry += 1
+                continue
             _end(engine, row, state="failed", code=str(error)[:200], crm_id=None, now=clock.now())
             failed += 1
         else:
@@ -260,6 +275,37 @@ def _give_back(engine: Engine, row: Row) -> None:
             update(writebacks)
             .where(writebacks.c.id == row["id"])
             .values(state=state, attempts=writebacks.c.attempts - 1, lease_expires_at=None, code="configuration")
+        )
+
+
+def _wait_for_fields(engine: Engine, row: Row, *, now: datetime) -> None:
+    """The account lacks a field of ours, which is not this write's fault: it waits, and the attempt does not count."""
+    with engine.begin() as connection:
+        connection.execute(
+            update(writebacks)
+            .where(writebacks.c.id == row["id"])
+            .values(
+                state="pending",
+                attempts=writebacks.c.attempts - 1,
+                code="fields_missing",
+                not_before_at=now + WITHOUT_FIELDS,
+                lease_expires_at=None,
+            )
+        )
+
+
+def _tell_fields(engine: Engine, names: Sequence[str], *, now: datetime) -> None:
+    from leadpipe.messaging.alerts import raise_alert
+
+    with engine.begin() as connection:
+        raise_alert(
+            connection,
+            kind="crm_fields_missing",
+            dedupe_key=f"crm_fields_missing:{now:%Y-%m-%d}",
+            title="Follow Up Boss has no field for our scores",
+            body=f"The account does not know {', '.join(names)}. Run `leadpipe webhooks install`, which creates "
+            "what is missing; the scores wait and are written within an hour of it.",
+            now=now,
         )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
 from leadpipe.crm.writeback import WriteBack, journal
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.scoring.score import latest_scores
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
-SCORE_FIELD = "customLeadpipeScore"
-REASON_FIELD = "customLeadpipeReason"
-PRIORITY_FIELD = "customLeadpipePriority"
 # After notes and hand-offs, which answer somebody; the best leads before the others.
 WRITE_PRIORITY = {"high": 60, "medium": 65, "low": 70}
 # A write that failed for good is not repeated every night.

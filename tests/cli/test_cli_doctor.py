@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from leadpipe.cli.doctor import every_check, examine
 from leadpipe.cli.finding import Finding
 from leadpipe.cli.main import app
 from leadpipe.clock import set_offset
-from leadpipe.crm import webhooks
+from leadpipe.crm import custom_fields, webhooks
 from leadpipe.messaging import switch
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.control import SandboxControl
@@ -315,6 +316,21 @@ def test_a_missing_webhook_is_named_and_one_of_another_address_is_no_webhook_of_
         runtime.close()
     moved = changed(right_settings, public_base_url="https://elsewhere.example")
     assert "peopleUpdated is" in the_one(moved, checks_crm.webhooks).words
+
+
+def test_a_score_field_that_is_missing_or_of_another_type_is_named(
+    right_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = custom_fields.DEFINITIONS[0]
+    renamed = dataclasses.replace(score, name="customLeadpipeOther", label="Leadpipe Other")
+    monkeypatch.setattr(custom_fields, "DEFINITIONS", (renamed,))
+    missing = the_one(right_settings, checks_crm.score_fields)
+    assert_wrong(missing, says="customLeadpipeOther is missing", cure="leadpipe webhooks install")
+    monkeypatch.setattr(custom_fields, "DEFINITIONS", (dataclasses.replace(score, type="date"),))
+    taken = the_one(right_settings, checks_crm.score_fields)
+    assert_wrong(taken, says="customLeadpipeScore is a field of another type", cure="Admin > Custom Fields")
+    unseen = the_one(changed(right_settings, fub_api_key="fka_wrong"), checks_crm.score_fields)
+    assert_wrong(unseen, says="cannot be listed", cure="FUB key")
 
 
 # senders

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from leadpipe.clock import FixedClock
+from leadpipe.crm import custom_fields
 from leadpipe.crm.client import FubClient
 from leadpipe.crm.ratelimit import RateLimiter
-from leadpipe.crm.writeback import LEASE, MAX_ATTEMPTS, WriteBack, Written, carry_out, journal
+from leadpipe.crm.writeback import LEASE, MAX_ATTEMPTS, WITHOUT_FIELDS, WriteBack, Written, carry_out, journal
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
 from leadpipe.work.write_back import write_back
@@ -204,6 +205,27 @@ def test_one_write_that_can_never_be_done_leaves_the_others_alone(
     done = carry()
     assert (done.count_done, done.count_failed) == (1, 2)
     assert [row["state"] for row in rows(STATES)] == ["failed", "done", "failed"]
+
+
+def test_scores_wait_while_the_account_lacks_their_fields_and_a_person_is_told_once(
+    person: int, put: Callable[..., int], carry: Callable[..., Written], rows: Rows, crm: FubClient, clock: FixedClock
+) -> None:
+    put(
+        WriteBack(person_id=person, kind="fields", marker="f:1", payload={"customLeadpipeScore": 61.5}),
+        WriteBack(person_id=person + 1, kind="fields", marker="f:2", payload={"customLeadpipeScore": 12.0}),
+        note(person),
+    )
+    done = carry()
+    assert (done.count_done, done.count_failed, done.count_retry) == (1, 0, 2)
+    assert [(row["state"], row["attempts"]) for row in rows(STATES)] == [("pending", 0), ("pending", 0), ("done", 1)]
+    (alert,) = rows("select body from ledger.alerts where kind = 'crm_fields_missing'")
+    assert "customLeadpipeScore" in alert["body"]
+    assert "leadpipe webhooks install" in alert["body"]
+    custom_fields.install(crm)
+    assert carry().count_done == 0
+    clock.advance(WITHOUT_FIELDS)
+    carry()
+    assert crm.get(f"people/{person}", {"fields": "allFields"})["customLeadpipeScore"] == 61.5
 
 
 def test_a_write_that_never_gets_through_is_given_up_with_its_reason(

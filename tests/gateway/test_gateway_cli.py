@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from leadpipe import runtime as runtime_module
 from leadpipe.cli.main import app
 from leadpipe.crm.client import FubClient
+from leadpipe.crm.custom_fields import DEFINITIONS
 from leadpipe.crm.webhooks import EVENTS
 from leadpipe.runtime import Runtime
 from tests.gateway.conftest import Callers, Ledger
@@ -24,16 +25,19 @@ Row = dict[str, Any]
 
 
 class Hooks:
-    """An account's webhooks, kept in a list."""
+    """An account's webhooks, kept in a list, and its custom fields, kept in another."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.fields: list[Row] = []
         self.refusal: httpx.Response | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.refusal is not None:
             return self.refusal
         number = request.url.path.rpartition("/")[2]
+        if number == "customFields":
+            return self._answer_fields(request)
         if request.method == "GET":
             return httpx.Response(200, json={"_metadata": {"collection": "webhooks"}, "webhooks": self.rows})
         if request.method == "DELETE":
@@ -46,6 +50,14 @@ class Hooks:
         row = next(row for row in self.rows if str(row["id"]) == number)
         row |= body
         return httpx.Response(200, json=row)
+
+    def _answer_fields(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"_metadata": {"collection": "customfields"}, "customfields": self.fields})
+        body = json.loads(request.content)
+        name = "custom" + body["label"].replace(" ", "")
+        self.fields.append({"id": len(self.fields) + 70, "name": name, "readOnly": False, **body})
+        return httpx.Response(201, json=self.fields[-1])
 
 
 @pytest.fixture
@@ -76,14 +88,19 @@ def run(runtime: Runtime, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_webhooks_are_missing_then_installed_then_removed(run: Run, hooks: Hooks) -> None:
     before = run("webhooks", "status")
     assert before.exit_code == 1
-    assert before.output.count("missing") == len(EVENTS)
+    assert before.output.count("missing") == len(EVENTS) + len(DEFINITIONS)
     assert "leadpipe webhooks install" in before.output
     assert run("webhooks", "install").exit_code == 0
     assert {row["url"] for row in hooks.rows} == {"https://hooks.leadpipe.example/fub/fub-token-of-the-tests"}
     shown = json.loads(run("webhooks", "status", "--json").output)
-    assert {row["state"] for row in shown} == {"active"}
+    assert {row["state"] for row in shown if "event" in row} == {"active"}
+    assert {row["field"]: row["state"] for row in shown if "field" in row} == {
+        "customLeadpipeScore": "present",
+        "customLeadpipeReason": "present",
+        "customLeadpipePriority": "present",
+    }
     assert run("webhooks", "install").exit_code == 0
-    assert len(hooks.rows) == len(EVENTS)
+    assert (len(hooks.rows), len(hooks.fields)) == (len(EVENTS), len(DEFINITIONS))
     hooks.rows.append({"id": 99, "event": EVENTS[0], "url": "https://elsewhere.example/hook", "status": "Active"})
     assert json.loads(run("webhooks", "remove", "--json").output) == {"removed": len(EVENTS)}
     assert [row["id"] for row in hooks.rows] == [99]
@@ -95,6 +112,31 @@ def test_a_disabled_webhook_is_a_finding_and_installing_switches_it_on(run: Run,
     assert run("webhooks", "status").exit_code == 1
     assert run("webhooks", "install").exit_code == 0
     assert hooks.rows[3]["status"] == "Active"
+
+
+def test_a_score_field_that_is_missing_or_of_another_type_is_a_finding_with_its_cure(run: Run, hooks: Hooks) -> None:
+    run("webhooks", "install")
+    gone = hooks.fields.pop(1)
+    missing = run("webhooks", "status")
+    assert missing.exit_code == 1
+    assert f"{gone['name']:<24} missing    run `leadpipe webhooks install`" in missing.output
+    assert run("webhooks", "install").exit_code == 0
+    hooks.fields[0]["type"] = "dropdown"
+    taken = run("webhooks", "install")
+    assert taken.exit_code == 1
+    assert "Admin > Custom Fields" in taken.output
+    assert len(hooks.fields) == len(DEFINITIONS)
+
+
+def test_a_new_field_that_gets_another_name_than_ours_is_told(run: Run, hooks: Hooks) -> None:
+    hooks.fields.append({"id": 1, "name": "customLeadpipe", "label": "x", "type": "text"})
+    hooks._answer_fields = lambda request, answer=hooks._answer_fields: (  # type: ignore[method-assign]
+        answer(request) if request.method == "GET" else httpx.Response(201, json={"id": 2, "name": "customOther"})
+    )
+    answer = run("webhooks", "install")
+    assert answer.exit_code == 2
+    assert "customOther" in answer.stderr
+    assert "customLeadpipeScore" in answer.stderr
 
 
 def test_two_foreign_hooks_for_an_event_are_named_and_nothing_is_changed(run: Run, hooks: Hooks) -> None:

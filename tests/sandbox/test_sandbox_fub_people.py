@@ -32,7 +32,7 @@ def test_a_person_shows_the_default_fields_and_nothing_hidden(sandbox: Any) -> N
 def test_all_fields_adds_the_hidden_ones_and_every_custom_field_empty_as_null(sandbox: Any) -> None:
     person = sandbox.fub().post("people", {**LEAD, "background": "b", "customLanguage": "es"})
     shown = sandbox.fub().get(f"people/{person['id']}", {"fields": "allFields"})
-    assert (shown["background"], shown["customLanguage"], shown["customLeadpipeScore"]) == ("b", "es", None)
+    assert (shown["background"], shown["customLanguage"], shown["customConsentSms"]) == ("b", "es", None)
     assert set(shown) >= {"lastReceivedText", "textsReceived", "propertiesViewed", "nextTask"}
     some = sandbox.fub().get(f"people/{person['id']}", {"fields": "customLanguage"})
     assert some == {"id": person["id"], "customLanguage": "es"}

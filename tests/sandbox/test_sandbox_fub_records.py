@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from leadpipe.crm import tables
+from leadpipe.crm import custom_fields, tables
 from leadpipe.crm.mapping import read_human_action
+from leadpipe.errors import ConfigurationError, Rejected
 
 
 @pytest.fixture
@@ -34,6 +35,11 @@ def act(sandbox: Any, person: int, what: str) -> None:
         ("appointments", {"title": "x", "start": "2026-05-13T10:00:00Z"},
          "Missing required field in the request: end."),
         ("customFields", {"label": "x", "type": "colour"}, "Invalid value for 'type' field."),
+        ("customFields", {"type": "text"}, "Missing required field in the request: label."),
+        ("customFields", {"label": "x"}, "Missing required field in the request: type."),
+        ("customFields", {"label": "x", "type": "text", "name": "customX"},
+         "Invalid fields in the request body: name."),
+        ("customFields", {"label": "Language", "type": "text"}, "Invalid value for 'label' field."),
     ],
 )  # fmt: skip
 def test_a_bad_create_is_refused(sandbox: Any, person: int, path: str, body: dict[str, Any], words: str) -> None:
@@ -163,9 +169,42 @@ def test_marketing_events_name_whom_they_do_not_know(sandbox: Any) -> None:
 
 
 def test_a_custom_fields_name_is_made_of_its_label(sandbox: Any) -> None:
-    row = sandbox.fub().post("customFields", {"label": "Close Date", "type": "date"})
-    assert row["name"] == "customCloseDate"
+    row = sandbox.fub().post("customFields", {"label": "Close Date", "type": "date", "hideIfEmpty": True})
+    assert (row["name"], row["hideIfEmpty"], row["readOnly"]) == ("customCloseDate", True, False)
     assert row["name"] in {each["name"] for each in sandbox.fub().get("customFields", {"limit": 100})["customfields"]}
+
+
+def test_an_agent_defines_no_custom_field(sandbox: Any) -> None:
+    with pytest.raises(ConfigurationError, match="may not do that"):
+        sandbox.fub(sandbox.config.fub_agent_key).post("customFields", {"label": "Mine", "type": "text"})
+
+
+def test_a_score_field_can_be_written_once_it_is_defined(sandbox: Any, person: int) -> None:
+    fub = sandbox.fub()
+    assert {field.state for field in custom_fields.status(fub)} == {"missing"}
+    with pytest.raises(Rejected, match="Invalid fields in the request body: customLeadpipeScore") as refusal:
+        fub.put(f"people/{person}", {"customLeadpipeScore": 61.5})
+    assert custom_fields.named_in(str(refusal.value)) == ("customLeadpipeScore",)
+    assert all(field.is_right for field in custom_fields.install(fub))
+    assert custom_fields.install(fub) == custom_fields.status(fub)
+    fub.put(f"people/{person}", {"customLeadpipeScore": 61.5})
+    assert fub.get(f"people/{person}", {"fields": "allFields"})["customLeadpipeScore"] == 61.5
+
+
+@pytest.mark.parametrize(
+    ("change", "state"), [({"type": "date"}, "other_type"), ({"readOnly": True}, "read_only"),
+                          ({"name": "customLeadpipescore"}, "missing")]
+)  # fmt: skip
+def test_a_score_field_that_cannot_be_written_is_told_and_left_alone(
+    sandbox: Any, change: dict[str, Any], state: str
+) -> None:
+    custom_fields.install(sandbox.fub())
+    rows = sandbox.world.store.custom_fields
+    number = next(n for n, row in rows.items() if row["name"] == "customLeadpipeScore")
+    rows[number] |= change
+    (field,) = [field for field in custom_fields.status(sandbox.fub()) if not field.is_right]
+    assert (field.name, field.state) == ("customLeadpipeScore", state)
+    assert "leadpipe webhooks install" in custom_fields.advice([field])
 
 
 def test_small_tables_are_there(sandbox: Any) -> None:

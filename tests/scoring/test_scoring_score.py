@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from leadpipe.clock import FixedClock
+from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.crm.writeback import WriteBack, journal
 from leadpipe.scoring.features import FEATURES, NAMES
 from leadpipe.scoring.prior import contributions
-from leadpipe.scoring.publish import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD, journal_changed
+from leadpipe.scoring.publish import journal_changed
 from leadpipe.scoring.reasons import sentence, three_reasons
 from leadpipe.scoring.score import latest_scores, problems, score
 from leadpipe.scoring.tables import LEAD_SCORES, LEAD_SCORES_SCHEMA

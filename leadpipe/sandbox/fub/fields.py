@@ -59,10 +59,10 @@ STAGES = ("Lead", "Contacted", "Nurture", "Hot Prospect", "Active Client", "Unde
 AGENTS = (("Dana Lee", "Broker"), ("Marco Ruiz", "Agent"), ("Priya Shah", "Agent"), ("Tom Becker", "Agent"))
 OWNER_ID = 1
 PIPELINE_STAGES = (("Offer", 101), ("Under Contract", 102), ("Closed", 103))
+# The team's own; leadpipe's are created by ``leadpipe webhooks install``, as in a real account.
 CUSTOM_FIELDS = (
     ("customConsentSms", "text"), ("customConsentText", "text"), ("customConsentAt", "text"),
     ("customConsentIp", "text"), ("customWhatsAppOptIn", "text"), ("customLanguage", "text"),
-    ("customLeadpipeScore", "number"), ("customLeadpipePriority", "text"), ("customLeadpipeReason", "text"),
 )  # fmt: skip
 
 # The list's key in the answer, where it is not the path's own name (3.1).
@@ -124,6 +124,7 @@ BODY_KEYS = {
     ),
     "webhooks": frozenset("event url status system".split()),
     "actionPlansPeople": frozenset("personId actionPlanId status".split()),
+    "customFields": frozenset("label type choices isRecurring hideIfEmpty orderWeight".split()),
 }  # fmt: skip
 REQUIRED = {
     "notes": ("personId", "body"),
@@ -134,4 +135,6 @@ REQUIRED = {
     "appointments": ("title", "start", "end"),
     "webhooks": ("event", "url"),
     "actionPlansPeople": ("personId", "actionPlanId"),
+    "customFields": ("label", "type"),
 }  # fmt: skip
+CUSTOM_FIELD_TYPES = frozenset("text date number dropdown".split())

@@ -6,13 +6,14 @@ What lives here: FUB sheet 3.4, 5 and 7 as requests. What does not: webhooks (``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.sandbox.fub.answers import NOT_FOUND, Call, Listing, Refused, page
 from leadpipe.sandbox.fub.fields import (
     BODY_KEYS,
     CREATABLE,
+    CUSTOM_FIELD_TYPES,
     NEEDS_ONE_OF,
     REQUIRED,
     SORTS,
@@ -91,15 +92,25 @@ class RecordsApi:
     def _define(self, call: Call, rows: dict[int, Row]) -> Reply:
         number = max(rows, default=0) + 1
         if call.collection == "customFields":
-            if not call.body.get("label") or call.body.get("type") not in {"text", "date", "number", "dropdown"}:
-                raise Refused(400, "Invalid value for 'type' field.")
-            rows[number] = custom_field(number, call.body["label"], call.body["type"], call.body.get("choices"))
+            rows[number] = self._new_field(call, number, rows)
             event = "customFieldsCreated"
         else:
             rows[number] = rows[2] | {"id": number, "name": call.body["name"], "isProtected": False}
             event = "stageCreated"
         self._store.notify(event, [number], None)
         return 201, rows[number]
+
+    def _new_field(self, call: Call, number: int, rows: dict[int, Row]) -> Row:
+        """A new field; that an agent may not define one, and that its name must be free, is our choice."""
+        if call.caller.role == "agent":
+            raise Refused(403, "You do not have access to this endpoint.")
+        _check_body("customFields", call.body, BODY_KEYS["customFields"])
+        if call.body["type"] not in CUSTOM_FIELD_TYPES:
+            raise Refused(400, "Invalid value for 'type' field.")
+        field = custom_field(number, str(call.body["label"]), call.body["type"], call.body.get("choices"))
+        if any(row["name"] == field["name"] for row in rows.values()):
+            raise Refused(400, "Invalid value for 'label' field.")
+        return field | {key: call.body[key] for key in ("hideIfEmpty", "orderWeight") if key in call.body}
 
     def _list(self, call: Call) -> Row:
         needed = NEEDS_ONE_OF.get(call.collection)
@@ -207,12 +218,8 @@ class RecordsApi:
         allowed = BODY_KEYS.get(collection)
         if allowed is None:
             raise Refused(403, "You do not have access to this endpoint.")
-        wrong = [key for key in body if key not in allowed and not (collection == "deals" and key.startswith("custom"))]
-        if wrong:
-            raise Refused(400, f"Invalid fields in the request body: {', '.join(wrong)}.")
-        missing = [name for name in REQUIRED.get(collection, ()) if body.get(name) in (None, "")]
-        if missing:
-            raise Refused(400, f"Missing required field in the request: {missing[0]}.")
+        customs = {key for key in body if collection == "deals" and key.startswith("custom")}
+        _check_body(collection, body, allowed | customs)
         if collection in WITH_PERSON and not (collection == "calls" and body.get("personId") == 0):
             self._people.visible(int(body["personId"]), call.caller)
         system = self._sandbox.config.fub_system if call.caller.has_system else None
@@ -245,6 +252,15 @@ class RecordsApi:
             return 200, {}
         self._store.remove(call.collection, row)
         return (204, None) if call.collection == "appointments" else (200, {})
+
+
+def _check_body(collection: str, body: Row, allowed: Iterable[str]) -> None:
+    wrong = [key for key in body if key not in allowed]
+    if wrong:
+        raise Refused(400, f"Invalid fields in the request body: {', '.join(wrong)}.")
+    missing = [name for name in REQUIRED.get(collection, ()) if body.get(name) in (None, "")]
+    if missing:
+        raise Refused(400, f"Missing required field in the request: {missing[0]}.")
 
 
 def _one_of(name: str, wanted: str) -> Callable[[Row], bool]:
