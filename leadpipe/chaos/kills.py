@@ -29,8 +29,10 @@ NAMES_OF = {Kind.WORKER: tuple(WORKER), Kind.GATEWAY: tuple(GATEWAY), Kind.DAEMO
 # Longest pause between two kills of one kind; they add up to about the same time for each.
 LONGEST_WAIT_SECONDS = {Kind.WORKER: 1.0, Kind.GATEWAY: 3.0, Kind.POSTGRES: 8.0, Kind.DAEMON: 8.0}
 # How long traps wait to be struck before the kill happens anyway.
-PATIENCE_SECONDS = {Kind.WORKER: 6.0, Kind.GATEWAY: 8.0, Kind.POSTGRES: 10.0, Kind.DAEMON: 30.0}
+PATIENCE_SECONDS = {Kind.WORKER: 10.0, Kind.GATEWAY: 10.0, Kind.POSTGRES: 10.0, Kind.DAEMON: 30.0}
 TRAPS_AT_ONCE = 3
+# So far may one lane be ahead of the slowest; lanes of a few kills hold nobody up.
+LEAD, MANY = 0.05, 20
 LOOK_SECONDS = 0.02
 
 
@@ -84,11 +86,20 @@ class Kills:
                 if moment is None:
                     return
                 stop.wait(moment.wait_share * LONGEST_WAIT_SECONDS[kind])
+                while self._is_ahead(kind) and not stop.wait(LOOK_SECONDS):
+                    pass
                 self.world.wait_until_back(kind, stop=stop)
                 died = self._die_at_step(kind, dice, stop) if moment.is_at_step else 0
                 self.counts[kind] += died or self._die_now(kind, moment, stop)
         except LeadpipeError as error:
             self.failures.append(f"{kind}: {error}")
+
+    def _is_ahead(self, kind: Kind) -> bool:
+        """Whether this lane should let the slower ones catch up, so that all kinds die until the end."""
+        shares = [
+            self.counts[other] / count for other, count in self.planned.items() if other != kind and count >= MANY
+        ]
+        return bool(shares) and self.counts[kind] / self.planned[kind] > min(shares) + LEAD
 
     def _die_now(self, kind: Kind, moment: Moment, stop: threading.Event) -> int:
         while not self.world.kill(kind, moment.luck):

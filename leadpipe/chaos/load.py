@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from leadpipe.errors import TransientError
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 # A part is enqueued until it is through, however often the process that does it dies.
 MOST_TRIES = 50
+LOOK_SECONDS = 1.0
 # Within a minute of its planning each part leaves, so that the kills always meet messages.
 SPREAD_MINUTES = 1
+_WAITING = text("select count(*) from ledger.messages where state = 'queued'")
 _WAITS = re.compile(r"after: next.* local$", re.M)
 _SPREAD = re.compile(r"spread_minutes: \d+$", re.M)
 # Who agreed to texts gets one instead of the email, so that every provider has its share.
@@ -62,7 +65,7 @@ class Load:
         """Enqueue the next part whenever its share of the script is through; a thread of its own runs this."""
         parts = self._parts()
         for number, cohorts in enumerate(parts):
-            while share_done() < 0.9 * number / len(parts) and not stop.wait(0.2):
+            while share_done() < 0.9 * number / len(parts) and not (self._is_idle() or stop.wait(LOOK_SECONDS)):
                 pass
             if stop.is_set():
                 return
@@ -73,6 +76,14 @@ class Load:
                 return
             finally:
                 self.has_begun.set()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is left to send: then the kills would meet no message."""
+        try:
+            with self.world.runtime.engine.connect() as connection:
+                return not connection.execute(_WAITING).scalar_one()
+        except DBAPIError:  # PostgreSQL is just being killed
+            return False
 
     def _parts(self) -> list[list[date]]:
         """The cohorts of the ledger in parts of about the same number of people."""

@@ -48,7 +48,8 @@ class DrainReport:
     Attributes:
         counts: messages by the state they went to.
         count_called: calls made to providers.
-        stopped_by: why it ended early: ``stopped``, ``cap_hour``, ``cap_day``, ``provider_down``, ``budget``; else "".
+        stopped_by: why it ended early: ``stopped``, ``cap_hour``, ``cap_day``, ``provider_down``, ``budget``,
+            ``ledger_restarted``; else "".
     """
 
     counts: dict[str, int] = field(default_factory=dict[str, int])
@@ -79,13 +80,13 @@ def drain(
     """
     if only_message_ids is not None and not only_message_ids:
         return DrainReport()
-    with workers.sign_of_life(engine) as worker, ThreadPoolExecutor(concurrency, "send") as pool:
+    with workers.sign_of_life(engine) as life, ThreadPoolExecutor(concurrency, "send") as pool:
         loop = _Loop(
             engine=engine,
             channels=channels,
             settings=settings,
             clock=clock,
-            worker=worker,
+            life=life,
             pool=pool,
             concurrency=concurrency,
             breakers=breakers or Breakers(),
@@ -155,7 +156,7 @@ class _Loop:
     channels: Mapping[str, Channel]
     settings: Settings
     clock: Clock
-    worker: str
+    life: workers.Life
     pool: ThreadPoolExecutor
     concurrency: int
     breakers: Breakers
@@ -189,12 +190,16 @@ class _Loop:
 
     def _claim(self, count: int) -> bool:
         """Claim and start up to ``count`` calls; False when nothing more is to be had now."""
+        if not self.life.is_seen():
+            # Others would take what is claimed from now on for a dead worker's; the next drain begins a new life.
+            self.report.stopped_by = "ledger_restarted"
+            return False
         closed = [name for name, channel in self.channels.items() if self.breakers.is_open(channel.provider)]
         found = claim(
             self.engine,
             settings=self.settings,
             now=self.clock.now(),
-            worker=self.worker,
+            worker=self.life.name,
             providers={name: channel.provider for name, channel in self.channels.items()},
             count=count,
             closed_channels=closed,

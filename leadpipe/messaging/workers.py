@@ -13,11 +13,13 @@ import os
 import secrets
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from leadpipe.messaging import failpoints
 from leadpipe.messaging.protocol import Event, Move, State, write
@@ -29,15 +31,30 @@ if TYPE_CHECKING:
 _LOCK_CLASS = 7_305
 
 
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """A worker that lives; its messages carry ``name``."""
+
+    name: str
+    connection: Connection
+
+    def is_seen(self) -> bool:
+        """Whether the lock still stands: a restart of PostgreSQL ends every session and with it every sign of life."""
+        if not self.connection.invalidated:
+            with suppress(DBAPIError):
+                self.connection.execute(text("select 1"))
+        return not self.connection.invalidated
+
+
 @contextmanager
-def sign_of_life(engine: Engine) -> Generator[str]:
-    """Hold a worker's lock on a connection of its own and yield the worker's name: host, process, lock number."""
+def sign_of_life(engine: Engine) -> Generator[Life]:
+    """Hold a worker's lock on a connection of its own, under a name of host, process and lock number."""
     number = secrets.randbelow(2**31)
     # A session lock outlives transactions; autocommit keeps the session idle, not idle in a transaction.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("select pg_advisory_lock(:class, :number)"), {"class": _LOCK_CLASS, "number": number})
         try:
-            yield f"{socket.gethostname()}:{os.getpid()}:{number}"
+            yield Life(name=f"{socket.gethostname()}:{os.getpid()}:{number}", connection=connection)
         finally:
             # A pooled connection keeps its session, and the session its locks.
             connection.invalidate()

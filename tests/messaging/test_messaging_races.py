@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import claim as claims
@@ -142,7 +143,7 @@ def test_messages_of_a_dead_worker_become_unknown_and_are_never_called_again(
 ) -> None:
     put(intent(add_lead(1)), intent(add_lead(2)))
     with workers.sign_of_life(ledger_engine) as dead:
-        assert len(claim_as(dead, ledger_engine, live_settings, clock, count=1)) == 1
+        assert len(claim_as(dead.name, ledger_engine, live_settings, clock, count=1)) == 1
         # It lives: nobody takes its message for lost, however long its call takes.
         clock.advance(timedelta(hours=2))
         assert workers.recover(ledger_engine, now=clock.now()) == 0
@@ -154,6 +155,35 @@ def test_messages_of_a_dead_worker_become_unknown_and_are_never_called_again(
     assert len(calls()) == 1
     assert sorted((row.state, row.code) for row in rows("messages")) == [("accepted", None), ("unknown", "worker_died")]
     assert sorted(str(attempt.outcome) for attempt in rows("attempts")) == ["accepted", "unknown"]
+
+
+def test_a_worker_whose_sign_of_life_ended_with_its_session_claims_nothing_more(
+    put: Put,
+    add_lead: AddLead,
+    intent: MakeIntent,
+    ledger_engine: Engine,
+    channels: dict[str, FakeChannel],
+    go: Go,
+    calls: Calls,
+) -> None:
+    put(*(intent(add_lead(n)) for n in range(1, 21)))
+
+    def restart_once(_: SendRequest) -> None:
+        # As a restart of PostgreSQL does: the process lives on, the lock that said so is gone.
+        with ledger_engine.begin() as connection:
+            connection.execute(
+                text(
+                    "select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database "
+                    "where l.locktype = 'advisory' and l.classid = 7305 and d.datname = current_database()"
+                )
+            )
+
+    channels["email"].before = restart_once
+    report = go()
+    assert (report.stopped_by, report.counts) == ("ledger_restarted", {"accepted": 16})
+    channels["email"].before = None
+    assert go().counts == {"accepted": 4}
+    assert len(calls()) == 20
 
 
 def test_a_call_that_outlived_its_worker_still_says_what_it_did(
