@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     go_live_at: str | None = Field(
         None, description="ISO time from which new people are welcomed; empty: the moment of the first sync."
     )
+    welcome_imports: bool = Field(
+        False, description="Welcome people of a bulk import as new leads; off: only those who make an inquiry."
+    )
+    import_people_per_minute: int = Field(
+        25, ge=1, description="More people without an inquiry created within a minute are a bulk import."
+    )
     shadow_first: int = Field(0, ge=0, description="First N messages of each plan wait for release by a person.")
     cap_per_run: int = Field(2_000, ge=0, description="Messages one drain may send before it yields.")
     cap_per_hour: int = Field(500, ge=0, description="Messages an hour, all channels.")

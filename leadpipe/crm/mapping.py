@@ -70,6 +70,7 @@ class Person:
     emails: tuple[EmailPoint, ...]
     phones: tuple[PhonePoint, ...]
     consents: tuple[ConsentProof, ...]
+    created_via: str = ""
     set_aside: tuple[tuple[str, str], ...] = field(default=())
     """Contact entries that cannot be used: (raw value, reason). They go to quarantine; the lead stays."""
 
@@ -140,6 +141,7 @@ def read_person(payload: Row) -> Person:
         emails=tuple(emails),
         phones=tuple(phones),
         consents=tuple(_consents(person_id, custom, phones)),
+        created_via=str(payload.get("createdVia") or ""),
         set_aside=tuple(set_aside),
     )
 

@@ -118,7 +118,8 @@ def _copy(cursor: Cursor[Any], table: LiteralString, columns: LiteralString, row
 _PERSON_COLUMNS: LiteralString = (
     "person_id bigint, first_name text, last_name text, stage text, source text, assigned_user_id bigint, "
     "assigned_to text, price_usd bigint, tags text[], place jsonb, custom jsonb, crm_created_at timestamptz, "
-    "crm_updated_at timestamptz, last_human_at timestamptz, last_two_way_at timestamptz"
+    "crm_updated_at timestamptz, last_human_at timestamptz, last_two_way_at timestamptz, "
+    "created_via text"
 )
 _UPSERT_PEOPLE: LiteralString = """
 with before as (
@@ -127,13 +128,13 @@ with before as (
 ), written as (
   insert into ledger.people as p (
     person_id, first_name, last_name, stage, source, assigned_user_id, assigned_to, price_usd, tags, place, custom,
-    crm_created_at, crm_updated_at, last_human_at, last_two_way_at, first_seen_at, refreshed_at)
+    crm_created_at, crm_updated_at, last_human_at, last_two_way_at, created_via, first_seen_at, refreshed_at)
   select i.*, %(now)s, %(now)s from incoming_people i
   on conflict (person_id) do update set
     first_name = excluded.first_name, last_name = excluded.last_name, stage = excluded.stage,
     source = excluded.source, assigned_user_id = excluded.assigned_user_id, assigned_to = excluded.assigned_to,
     price_usd = excluded.price_usd, tags = excluded.tags, place = excluded.place, custom = excluded.custom,
-    crm_updated_at = excluded.crm_updated_at,
+    crm_updated_at = excluded.crm_updated_at, created_via = excluded.created_via,
     last_human_at = greatest(p.last_human_at, excluded.last_human_at),
     last_two_way_at = greatest(p.last_two_way_at, excluded.last_two_way_at),
     refreshed_at = excluded.refreshed_at, deleted_at = null
@@ -177,6 +178,7 @@ def _write_people(connection: Connection, batch: Sequence[Person], now: datetime
                 p.crm_updated_at,
                 p.last_human_at,
                 p.last_two_way_at,
+                p.created_via,
             )
             for p in batch
         ),

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import text
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.outreach import enrol, walk
-from leadpipe.outreach.facts import Known, know, people, zip_of
+from leadpipe.outreach import bulk_import, enrol, walk
+from leadpipe.outreach.facts import Known, PersonRow, know, people, zip_of
 from leadpipe.outreach.golive import go_live_at
 from leadpipe.outreach.intents import FIRST_TOUCH_PRIORITY, intent_for
 from leadpipe.outreach.plan import SendStep, load_plans
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 PLAN = "new_lead"
 NEW_FOR = timedelta(hours=24)
+NOT_NEW = frozenset({"not_new", "before_go_live", bulk_import.OUTCOME})
 # A pause that the lead's own words brought ends with the lead's own new inquiry; one that a human act brought does not.
 LIFTED_BY_INQUIRY = frozenset({"not_interested", "later"})
 
@@ -119,8 +120,9 @@ def plan_new_leads(
     """Open the welcome for each person who is a new lead and return the first intents.
 
     Everyone else gets a stated outcome on the person and on the inquiry: ``before_go_live``, ``not_new``,
-    ``no_contact_point``, ``human_acted``, ``stop_stage``, ``automation_paused``, ``answered_within_24h``,
-    ``same_contact_point``, ``gone``. Safe to call again for the same people.
+    ``bulk_import``, ``no_contact_point``, ``human_acted``, ``stop_stage``, ``automation_paused``,
+    ``answered_within_24h``, ``same_contact_point``, ``gone``. Who may be the head of an import gets none until the next
+    call. Safe to call again for the same people.
 
     Args:
         engine: the ledger.
@@ -152,6 +154,8 @@ def plan_new_leads(
         )
         candidates = [Waiting._make(row) for row in waiting]
         desk.met_points = _met_points(connection, rows.values(), ids, now)
+        silent = [c.person_id for c in candidates if c.asked_at is None and _is_created(c, rows[c.person_id], now)]
+        desk.arrivals = bulk_import.judge_arrivals(connection, silent, settings=settings, now=now)
         for candidate in sorted(candidates, key=lambda c: c.person_id):
             row = rows[candidate.person_id]
             market = market_facts.get(zip_of(row))
@@ -176,6 +180,7 @@ class _Desk:
         self.connection, self.plans, self.settings, self.now = connection, plans, settings, now
         self.plan = plans[PLAN]
         self.met_points: set[int] = set()
+        self.arrivals: Mapping[int, str] = {}
         self._taken: list[_Taken] = []
 
     def consider(self, candidate: Waiting, known: Known, variables: dict[str, Any], live_at: datetime | None) -> None:
@@ -191,7 +196,7 @@ class _Desk:
             return
         if outcome is None:
             outcome = self._enter(candidate, known, variables)
-        self._state(known.row.person_id, outcome, is_new=outcome not in {"not_new", "before_go_live"})
+        self._state(known.row.person_id, outcome, is_new=outcome not in NOT_NEW)
 
     def intents(self) -> list[Intent]:
         """The first intents of everyone taken up."""
@@ -237,11 +242,13 @@ class _Desk:
     def _refusal(self, candidate: Waiting, known: Known, live_at: datetime | None) -> str | None:
         """Why this person is not welcomed, ``not_asking`` when there is nothing to answer, None when they are."""
         row, now = known.row, self.now
-        is_created = row.crm_created_at > now - NEW_FOR and candidate.enrolment_id is None
-        if candidate.asked_at is None and not is_created:
+        if candidate.asked_at is None and not _is_created(candidate, row, now):
             return "not_new" if candidate.enrolment_id is None else "not_asking"
         if live_at is None or (candidate.asked_at is None and row.crm_created_at < live_at):
             return "before_go_live"
+        if row.person_id in self.arrivals:
+            is_import = self.arrivals[row.person_id] == bulk_import.OUTCOME
+            return bulk_import.OUTCOME if is_import else "not_asking"
         checks = (
             ("gone", row.is_gone),
             ("stop_stage", row.stage in self.settings.stop_stages),
@@ -299,19 +306,29 @@ class _Desk:
 
     def _state(self, person_id: int, outcome: str, *, is_new: bool) -> None:
         values = {"person": person_id, "outcome": outcome, "now": self.now, "is_new": is_new, "plan": self.plan.name}
+        values |= {"arrival": bulk_import.ARRIVAL}
         statements = (
             # A second inquiry that joins an open passage does not unsay that the first was answered.
             "update ledger.people set is_new_lead = is_new_lead or :is_new, "
-            "outcome = case when :outcome = 'answered_within_24h' then outcome else :outcome end, "
+            # Nor is somebody imported who grows old without having asked.
+            "outcome = case when :outcome = 'answered_within_24h' then outcome "
+            "when :outcome = 'not_new' and outcome = 'bulk_import' then outcome else :outcome end, "
             "automation_paused_at = case when :outcome = 'enrolled' then null else automation_paused_at end, "
             "automation_paused_reason = case when :outcome = 'enrolled' then null else automation_paused_reason end "
             "where person_id = :person",
+            # Only history comes with an import: an inquiry stored while this was judged has yet to be answered.
             "update ledger.inquiries set answered_at = :now, outcome = :outcome "
-            "where person_id = :person and answered_at is null",
+            "where person_id = :person and answered_at is null and (:outcome <> 'bulk_import' or occurred_at <= "
+            "(select crm_created_at from ledger.people where person_id = :person) - cast(:arrival as interval))",
             "insert into ledger.decisions (person_id, plan, outcome, at) values (:person, :plan, :outcome, :now)",
         )
         for statement in statements:
             self.connection.execute(text(statement), values)
+
+
+def _is_created(candidate: Waiting, row: PersonRow, now: datetime) -> bool:
+    """New to the CRM, and never met by the plan."""
+    return row.crm_created_at > now - NEW_FOR and candidate.enrolment_id is None
 
 
 def _within(at: datetime | None, now: datetime, *, minutes: int) -> bool:

@@ -139,6 +139,7 @@ people = Table(
     Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     _json("place"),                                 # {"zip","city","state","country","basis"}
     _json("custom"),                                # the house's custom fields
+    Column("created_via", Text, nullable=False, server_default=""),  # the CRM's createdVia, as it says it
     _at("crm_created_at", nullable=False),
     _at("crm_updated_at", nullable=False),
     _at("last_human_at"),                           # last act of a person of the team seen in the CRM
@@ -151,6 +152,7 @@ people = Table(
     _at("first_seen_at", nullable=False),
     _at("refreshed_at", nullable=False),
     _xid(),
+    Index("ix_people_created", "crm_created_at"),
 )  # fmt: skip
 
 contact_points = Table(
@@ -559,6 +561,8 @@ NOT_MIRRORED: dict[str, tuple[str, ...]] = {
     "inbox": ("body", "headers"),
     "quarantine": ("raw",),
     "contact_points": ("address",),
+    # raw.fub__people has it.
+    "people": ("created_via",),
 }
 # The mirror asks every minute for the rows of the last transactions. A block-range index answers from a few pages and,
 # unlike a B-tree, leaves updates heap-only; xid8 itself has no such operator class, its number has.
