@@ -41,6 +41,8 @@ READY_SECONDS = 120.0
 RESTART_SECONDS = 0.05
 WORKER_CONCURRENCY = 4
 STARTED_SECONDS = 1.5
+# Aged people answer oftener than real ones: a reply is where most of the races are.
+ANSWER_SHARE = 0.25
 # FUB's limits would make the first sync of thousands the longest part of the run.
 SYNC_LIMITS = {"events": 100_000, "global": 100_000}
 # The rooms of traps: run processes of Dagster, or the plain loop that stands for them.
@@ -114,7 +116,7 @@ class ChaosWorld:
         self.system.set_up(self.runtime)
         supervisor.wait_until_ready((SANDBOX,), timeout_seconds=READY_SECONDS, stop=stop)
         set_offset(self.runtime.engine, self.sandbox.clock().offset)
-        self.sandbox.configure(pace=pace, carrier_pace=pace)
+        self.sandbox.configure(pace=pace, carrier_pace=pace, aged_answer_share=ANSWER_SHARE)
         self.sandbox.set_limits(SYNC_LIMITS)
         self.sandbox.populate(aged=aged)
         supervisor.start(self._often(services.gateway_service(

@@ -38,6 +38,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
                 "config": {"postgres_url": {"env": PG_URL_VARIABLE}},
             }
         },
+        # Dagster's own, but that it notices runs which died with the code server.
+        "run_launcher": {"module": "resources.run_launcher", "class": "WatchedRunLauncher"},
         "concurrency": {
             "pools": {"default_limit": 1, "granularity": "run"},
             "runs": {
