@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from leadpipe.crm.optout_tags import journal_tag
 from leadpipe.messaging.protocol import Cancelled, cancel_waiting
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def suppress(
 ) -> list[Cancelled]:
     """Suppress the point on these channels, for every person and plan, and cancel all that waits there.
 
-    A channel that is already suppressed gets no second row; what waits is cancelled all the same. ``source`` is
+    A channel that is already suppressed gets no second row; what waits is cancelled all the same. A refusal that the
+    CRM cannot know of is journalled as a tag there. ``source`` is
     ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...; ``at`` is the
     lead's own moment (a late webhook tells of an earlier STOP), ``now`` when leadpipe learnt of it.
     """
@@ -120,6 +122,8 @@ def suppress(
         inbound_id=inbound_id,
         evidence=evidence,
     )
+    # Also when the channel was off already: a complaint after an unsubscribe is news to the team.
+    journal_tag(connection, contact_point_id=contact_point_id, source=source, now=now)
     affected = None if ALL in channels else list(channels)
     return cancel_waiting(
         connection, code=f"suppressed_{source}", at=now, contact_point_id=contact_point_id, channels=affected

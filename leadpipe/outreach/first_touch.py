@@ -320,7 +320,10 @@ class _Desk:
             "update ledger.inquiries set answered_at = :now, outcome = :outcome "
             "where person_id = :person and answered_at is null and (:outcome <> 'bulk_import' or occurred_at <= "
             "(select crm_created_at from ledger.people where person_id = :person) - cast(:arrival as interval))",
-            "insert into ledger.decisions (person_id, plan, outcome, at) values (:person, :plan, :outcome, :now)",
+            # Every change of an old person in the CRM comes by here, our own tags among them: said once is enough.
+            "insert into ledger.decisions (person_id, plan, outcome, at) select :person, :plan, :outcome, :now "
+            "where :outcome <> 'not_new' or not exists (select 1 from ledger.decisions where person_id = :person "
+            "and plan = :plan and outcome = 'not_new')",
         )
         for statement in statements:
             self.connection.execute(text(statement), values)

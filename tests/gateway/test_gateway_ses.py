@@ -210,14 +210,14 @@ def test_our_tag_binds_a_message_whose_call_gave_no_answer(callers: Callers, led
 
 
 @pytest.mark.parametrize(
-    ("kind", "detail", "state", "source"),
+    ("kind", "detail", "state", "source", "tag"),
     [
-        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "General"}, "bounced", "bounce"),
-        ("Complaint", {"complaintFeedbackType": "abuse"}, "complained", "complaint"),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "General"}, "bounced", "bounce", "leadpipe bounced"),
+        ("Complaint", {"complaintFeedbackType": "abuse"}, "complained", "complaint", "leadpipe complaint"),
     ],
 )
 def test_a_hard_bounce_and_a_complaint_override_a_delivery_and_suppress_once(
-    callers: Callers, ledger: Ledger, kind: str, detail: Row, state: str, source: str
+    callers: Callers, ledger: Ledger, kind: str, detail: Row, state: str, source: str, tag: str
 ) -> None:
     message_id = ledger.message(channel="email", provider_id=SES_ID)
     callers.ses(event("Delivery", message_id))
@@ -225,6 +225,7 @@ def test_a_hard_bounce_and_a_complaint_override_a_delivery_and_suppress_once(
         assert callers.ses(event(kind, message_id, **detail)).status_code == 200
     assert ledger.state(message_id) == state
     assert ledger.suppressed() == [("email", source)]
+    assert ledger.one("select array_agg(payload) from ledger.writebacks") == [{"tags": [tag]}]
 
 
 def test_a_redelivered_notification_is_known(callers: Callers, amazon: Amazon, ledger: Ledger) -> None:

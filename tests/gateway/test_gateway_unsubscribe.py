@@ -39,6 +39,7 @@ def test_one_click_unsubscribes_without_cookie_or_redirect(http: TestClient, led
 def test_one_click_twice_is_200_twice_and_one_suppression(http: TestClient, ledger: Ledger, path: str) -> None:
     assert [http.post(path, content=ONE_CLICK, headers=FORM).status_code for _ in range(2)] == [200, 200]
     assert ledger.suppressed() == [("email", "one_click")]
+    assert ledger.one("select array_agg(payload) from ledger.writebacks") == [{"tags": ["leadpipe unsubscribed"]}]
 
 
 def test_one_click_as_multipart_works_too(http: TestClient, ledger: Ledger, path: str) -> None:

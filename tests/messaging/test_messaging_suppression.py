@@ -62,6 +62,33 @@ def test_a_refusal_cancels_what_waits_on_its_channels_for_every_person_and_plan(
     assert [row.state for row in rows("messages") if row.channel == "email"] == ["queued"]
 
 
+@pytest.mark.parametrize(
+    ("sources", "tags"),
+    [
+        (("one_click",), ["leadpipe unsubscribed"]),
+        (("preference_page", "one_click"), ["leadpipe unsubscribed"]),
+        (("bounce", "ses_bounce"), ["leadpipe bounced"]),
+        (("one_click", "complaint"), ["leadpipe unsubscribed", "leadpipe complaint"]),
+        (("ses_complaint", "complaint"), ["leadpipe complaint"]),
+        (("soft_bounces",), []),
+        (("fub_unsubscribe",), []),
+        (("stop_keyword", "phrase", "model"), []),
+    ],
+)
+def test_a_refusal_that_the_crm_cannot_know_of_is_one_tag_for_each_who_has_the_address(
+    refuse: Callable[..., list[Cancelled]], rows: Rows, add_lead: AddLead, sources: tuple[str, ...], tags: list[str]
+) -> None:
+    ana = add_lead(1)
+    add_lead(2, email=ana.email)
+    add_lead(3)
+    for source in (*sources, *sources):
+        refuse(ana.email_id, "email", source=source)
+    journalled = rows("writebacks")
+    assert [(row.person_id, row.kind, row.payload) for row in journalled] == [
+        (person_id, "tags", {"tags": [tag]}) for tag in tags for person_id in (1, 2)
+    ]
+
+
 def test_the_same_refusal_twice_is_one_row_and_still_cancels(
     refuse: Callable[..., list[Cancelled]], put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent,
     ledger_engine: Engine,
