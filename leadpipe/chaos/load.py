@@ -30,7 +30,7 @@ MOST_TRIES = 50
 LOOK_SECONDS = 1.0
 # Within a minute of its planning each part leaves, so that the kills always meet messages.
 SPREAD_MINUTES = 1
-_WAITING = text("select count(*) from ledger.messages where state = 'queued'")
+_WAITING = text("select count(*) from ledger.messages where state in ('queued', 'sending')")
 _WAITS = re.compile(r"after: next.* local$", re.M)
 _SPREAD = re.compile(r"spread_minutes: \d+$", re.M)
 # Who agreed to texts gets one instead of the email, so that every provider has its share.

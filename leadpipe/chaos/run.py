@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from leadpipe.cli.system import Tell
 
 WATCH_SECONDS = 0.05
-LINE_SECONDS = 10.0
+LINE_SECONDS, COUNT_SECONDS = 10.0, 0.5
 # Half an hour here and there lets second messages and given-up look-ups happen while processes die.
 JUMP = timedelta(minutes=30)
 KILLS_A_JUMP = 80
@@ -88,15 +88,18 @@ def _torment(world: ChaosWorld, plan: Plan, kills: Kills, stop: threading.Event,
         world.system.supervisor.watch()
     kills.start(stop)
     failures: list[str] = []
-    told_at, jumps = time.monotonic(), 0
+    told_at, counted_at, jumps = time.monotonic(), 0.0, 0
     while not stop.is_set() and (feeder.is_alive() or not kills.is_over):
         world.system.supervisor.watch()
+        if time.monotonic() - counted_at >= COUNT_SECONDS:
+            counted_at = time.monotonic()
+            kills.count_messages = int(world.sandbox.summary()["messages"])
         if jumps < MOST_JUMPS and kills.counts.total() >= (jumps + 1) * KILLS_A_JUMP:
             jumps += 1
             _jump(world, failures)
         if time.monotonic() - told_at >= LINE_SECONDS:
             told_at = time.monotonic()
-            tell(_line(world, kills))
+            tell(_line(kills))
         time.sleep(WATCH_SECONDS)
     if stop.is_set():
         failures.append("interrupted")
@@ -136,11 +139,11 @@ def _settle(world: ChaosWorld, plan: Plan, stop: threading.Event, tell: Tell) ->
         watcher.join()
 
 
-def _line(world: ChaosWorld, kills: Kills) -> str:
+def _line(kills: Kills) -> str:
     by_kind = ", ".join(f"{kind} {count}" for kind, count in sorted(kills.counts.items()))
-    hits = sorted(kills.hits().values())
-    least = f"; {len(hits)} steps hit, the least {hits[0]} times" if hits else ""
-    return f"{kills.counts.total()} kills ({by_kind}){least}; {world.sandbox.summary()['messages']} messages"
+    least = min(all_hits(kills.hits()).values())
+    told = f"{kills.counts.total()} kills ({by_kind}); every step hit {least} times or more"
+    return f"{told}; {kills.count_messages} messages"
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,9 +61,7 @@ def chaos(
 
     Example: leadpipe chaos --kills 200 --seed 3 --json
     """
-    with failing():
-        home = Path(tempfile.mkdtemp(prefix="leadpipe-chaos-"))
-        home.chmod(0o755)  # the account that PostgreSQL runs as must enter it
+    with failing(), _home() as home:
         verdict = _run(
             home,
             workers=workers,
@@ -83,6 +84,18 @@ def chaos(
     if is_kept:
         typer.echo(f"kept: {home}", err=True)
     raise typer.Exit(1 if verdict.complaints else 0)
+
+
+@contextmanager
+def _home() -> Generator[Path]:
+    """A new home; one whose run did not come to an end is kept and named."""
+    home = Path(tempfile.mkdtemp(prefix="leadpipe-chaos-"))
+    home.chmod(0o755)  # the account that PostgreSQL runs as must enter it
+    try:
+        yield home
+    except BaseException:
+        typer.echo(f"kept: {home}", err=True)
+        raise
 
 
 def _run(home: Path, *, workers: int, with_dagster: bool, without: tuple[str, ...], plan: dict[str, Any]) -> Verdict:
@@ -118,11 +131,13 @@ def _run(home: Path, *, workers: int, with_dagster: bool, without: tuple[str, ..
                 without=without,
             )
             with world.closing():
-                return run(world, Plan(**plan), stop=stop, tell=_tell)
+                return run(world, Plan(**plan), stop=stop, tell=_telling())
 
 
-def _tell(words: str) -> None:
-    typer.echo(words, err=True)
+def _telling() -> Callable[[str], None]:
+    """Progress on stderr, with the seconds since the beginning."""
+    started = time.monotonic()
+    return lambda words: typer.echo(f"{time.monotonic() - started:5.0f} s  {words}", err=True)
 
 
 def _log_into(path: Path) -> None:
