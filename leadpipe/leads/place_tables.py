@@ -129,7 +129,14 @@ def state_code(stated: str) -> str:
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
-    """The tables of the ``zipcodes`` package, built once (42,789 rows)."""
+    """The tables of the ``zipcodes`` package, read or built once a process."""
+    from leadpipe.leads.place_file import read_tables
+
+    return read_tables() or build_tables()
+
+
+def build_tables() -> Tables:
+    """The tables, from the 42,789 rows of the ``zipcodes`` package."""
     import zipcodes
 
     by_zip: dict[str, list[Candidate]] = defaultdict(list)

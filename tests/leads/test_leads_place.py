@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from zoneinfo import available_timezones
 
+import orjson
 import pytest
 
 from leadpipe.leads.place import place_of, prefix_of
+from leadpipe.leads.place_file import read_tables
 from leadpipe.leads.place_tables import (
     CANADIAN_AREA_CODES,
     CARIBBEAN_AREA_CODES,
     NON_GEOGRAPHIC,
     PROVINCES,
+    build_tables,
     country_code,
     state_code,
     tables,
@@ -156,3 +160,14 @@ def test_names_of_states_and_countries_are_read_as_people_write_them() -> None:
     assert [country_code(name) for name in ("us", "USA", "uk", "Deutschland", "", "Atlantis")] == [
         "US", "US", "GB", "DE", "", "",
     ]  # fmt: skip
+
+
+def test_the_file_of_the_tables_is_what_the_package_says() -> None:
+    assert read_tables() == build_tables(), "run `python -m leadpipe.leads.place_file`"
+
+
+def test_a_file_of_another_version_of_the_package_is_not_read(tmp_path: Path) -> None:
+    assert read_tables(tmp_path / "none.json") is None
+    old = tmp_path / "old.json"
+    old.write_bytes(orjson.dumps({"version": "0"}))
+    assert read_tables(old) is None
