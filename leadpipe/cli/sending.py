@@ -6,13 +6,17 @@ What lives here: arguments and printing. What does not: the switch itself (``mes
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadpipe.cli.failing import failing
+
+if TYPE_CHECKING:
+    from leadpipe.runtime import Runtime
 
 app = typer.Typer(help="Stop all sending now, resume it, see where it stands.", no_args_is_help=True)
 
@@ -41,6 +45,7 @@ def stop(
     with failing():
         runtime = open_runtime()
         try:
+            _refuse_unknown_plans(runtime, plan or ())
             after = switch.stop(
                 runtime.engine, now=runtime.clock.now(), reason=reason, plans=plan or (), channels=channel or ()
             )
@@ -109,6 +114,37 @@ def status(as_json: AsJson = False) -> None:
     _print(found, as_json, words)
     if now.is_stopped or now.plans or now.channels:
         raise typer.Exit(1)
+
+
+def _refuse_unknown_plans(runtime: Runtime, plans: Sequence[str]) -> None:
+    """A mistyped name would stop nothing and say that it did.
+
+    Raises:
+        ConfigurationError: no file has that plan, and no message that may still leave is of it.
+    """
+    from sqlalchemy import text
+
+    from leadpipe.conversation.effects import PLAN as ANSWERS
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.outreach.plan import plan_names
+
+    if not plans:
+        return
+    known = {ANSWERS, *plan_names(runtime.settings.plans_path)}
+    with runtime.engine.connect() as connection:
+        known |= set(
+            connection.execute(
+                text(
+                    "select distinct plan from ledger.messages where plan is not null and state in "
+                    "('queued', 'held', 'review', 'sending', 'unknown', 'parked')"
+                )
+            ).scalars()
+        )
+    unknown = sorted(set(plans) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"--plan {', '.join(unknown)} is no plan, nothing was stopped; there are {', '.join(sorted(known))}"
+        )
 
 
 def _shown(switch: Any) -> dict[str, Any]:

@@ -263,13 +263,24 @@ def _paused(stamped: Stamped) -> tuple[str, ...]:
         try:
             plan = read_plan(path)
         except ConfigurationError:
-            named = re.search(
-                r"^name:\s*([a-z0-9_]+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
-            )
-            found.add(named[1] if named else path.stem)
+            found.add(_name_in(path))
         else:
             found |= {plan.name} if plan.is_paused else set()
     return tuple(sorted(found))
+
+
+def plan_names(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of all plans of a folder, of those too whose file is wrong: a stop must find them.
+
+    Raises:
+        ConfigurationError: the folder is missing.
+    """
+    return tuple(sorted({_name_in(path) for path, _ in _stamped(folder)}))
+
+
+def _name_in(path: Path) -> str:
+    named = re.search(r"^name:\s*([a-z0-9_]+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return named[1] if named else path.stem
 
 
 @lru_cache(maxsize=8)

@@ -247,8 +247,12 @@ def test_the_command_lists_releases_rejects_and_resolves(
         (("messages", "release", "nonsense"), "leadpipe messages list"),
         (("messages", "resolve", "5b1c2a0e-3f70-4c55-9f0f-8f3f0d2f9f10"), "say --sent or --not-sent"),
         (("sending", "stop", "--channel", "fax"), "is no channel; use email, sms, whatsapp"),
+        (
+            ("sending", "stop", "--plan", "nosuchplan"),
+            "nosuchplan is no plan, nothing was stopped; there are conversation",
+        ),
     ],
-    ids=["state", "id", "resolve", "channel"],
+    ids=["state", "id", "resolve", "channel", "plan"],
 )
 def test_wrong_use_says_what_to_do_and_exits_2(command: Command, words: tuple[str, ...], says: str) -> None:
     done = command(*words)
@@ -271,6 +275,14 @@ def test_a_release_that_the_rules_refuse_exits_1(
         )
     done = command("messages", "release", draft.id)
     assert (done.exit_code, done.stdout.strip()) == (1, f"{draft.id}: blocked (bounced)")
+
+
+def test_a_plan_without_a_file_is_stopped_while_messages_of_it_may_still_leave(
+    put: Put, command: Command, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    assert command("sending", "stop", "--plan", "retired").exit_code == 2
+    put(intent(add_lead(1), plan="retired"))
+    assert command("sending", "stop", "--plan", "retired").stdout.startswith("stopped: plan retired")
 
 
 def test_the_command_stops_shows_and_resumes_sending(
