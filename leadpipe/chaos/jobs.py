@@ -1,8 +1,9 @@
-"""What Dagster's runs do, as one plain process in a loop: for a chaos run without Dagster, and for loading it.
+"""What Dagster's runs do, as one plain process in a loop: for a chaos run without Dagster or beside it.
 
 What lives here: the order of the passes. What does not: any pass (``leadpipe.work``).
 
-    python -m leadpipe.chaos.jobs                         answer, advance, poll and mirror until killed
+    python -m leadpipe.chaos.jobs alone                   answer, advance, poll and mirror until killed
+    python -m leadpipe.chaos.jobs beside-dagster          answer and advance; Dagster does so too, and all the rest
     python -m leadpipe.chaos.jobs 2025-03-01 2025-04-01   plan these cohorts and enqueue what was planned, then end
 """
 
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from leadpipe.errors import LeadpipeError
 from leadpipe.runtime import open_runtime
@@ -20,6 +21,7 @@ from leadpipe.runtime import open_runtime
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
 
+ALONE, BESIDE_DAGSTER = "alone", "beside-dagster"
 POLL_SECONDS, MIRROR_SECONDS = 15.0, 20.0
 IDLE_SECONDS = 0.25
 OUTAGE_SECONDS = 1.0
@@ -56,7 +58,7 @@ def mirror_once(runtime: Runtime) -> None:
     mirror(runtime.engine, runtime.lake, now=runtime.clock.now())
 
 
-def run_for_ever(runtime: Runtime) -> None:
+def run_for_ever(runtime: Runtime, *, is_alone: bool) -> NoReturn:
     """Every pass at its pace; an outage of PostgreSQL is waited for, as the next run would."""
     from sqlalchemy.exc import DBAPIError
 
@@ -66,7 +68,7 @@ def run_for_ever(runtime: Runtime) -> None:
         try:
             work_once(runtime)
             for work, at in next_at.items():
-                if time.monotonic() >= at:
+                if is_alone and time.monotonic() >= at:
                     next_at[work] = time.monotonic() + every[work]
                     work(runtime)
         except (DBAPIError, LeadpipeError) as error:
@@ -78,10 +80,9 @@ def run_for_ever(runtime: Runtime) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Load cohorts when some are named, else work for ever."""
     runtime = open_runtime(env_file=None)
-    if arguments:
-        load(runtime, [date.fromisoformat(argument) for argument in arguments])
-        return
-    run_for_ever(runtime)
+    if arguments[0] in {ALONE, BESIDE_DAGSTER}:
+        run_for_ever(runtime, is_alone=arguments[0] == ALONE)
+    load(runtime, [date.fromisoformat(argument) for argument in arguments])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ NAMES_OF = {Kind.WORKER: tuple(WORKER), Kind.GATEWAY: tuple(GATEWAY), Kind.DAEMO
 # Longest pause between two kills of one kind; they add up to about the same time for each.
 LONGEST_WAIT_SECONDS = {Kind.WORKER: 1.0, Kind.GATEWAY: 3.0, Kind.POSTGRES: 8.0, Kind.DAEMON: 8.0}
 # How long traps wait to be struck before the kill happens anyway.
-PATIENCE_SECONDS = {Kind.WORKER: 10.0, Kind.GATEWAY: 10.0, Kind.POSTGRES: 10.0, Kind.DAEMON: 30.0}
+PATIENCE_SECONDS = {Kind.WORKER: 10.0, Kind.GATEWAY: 10.0, Kind.POSTGRES: 10.0, Kind.DAEMON: 15.0}
 # Of two traps the one that comes first on a message's way is always struck; what is rare is looked for all at once.
 TRAPS_AT_ONCE = {Kind.WORKER: 1, Kind.GATEWAY: 1, Kind.POSTGRES: 1, Kind.DAEMON: 2}
 # So far may one lane be ahead of the slowest; lanes of a few kills hold nobody up.

@@ -55,7 +55,7 @@ class ChaosWorld:
 
     Attributes:
         count_workers: send workers beside each other.
-        with_dagster: Dagster's daemon, code server and webserver; else one plain process does their jobs.
+        with_dagster: Dagster's daemon, code server and webserver; without it one plain process does all its jobs.
         without: safeguards taken away from the workers (``messaging.safeguards``).
     """
 
@@ -138,11 +138,11 @@ class ChaosWorld:
 
     def _start_runs(self, stop: threading.Event, tell: Tell) -> None:
         supervisor, home = self.system.supervisor, self.system.home
+        # Beside Dagster as well: a run of Dagster's takes seconds to start, a step is to be met many times a minute.
+        command = (sys.executable, "-m", "leadpipe.chaos.jobs", "beside-dagster" if self.with_dagster else "alone")
+        jobs = Service(name=JOBS, command=command, environment=self._environment(RUNS), cwd=home)
+        supervisor.start(self._often(jobs))
         if not self.with_dagster:
-            command = (sys.executable, "-m", "leadpipe.chaos.jobs")
-            supervisor.start(
-                self._often(Service(name=JOBS, command=command, environment=self._environment(RUNS), cwd=home))
-            )
             return
         tell("Starting Dagster ...")
         parts = services.dagster_services(
@@ -193,7 +193,7 @@ class ChaosWorld:
             return [f"worker-{number}" for number in range(self.count_workers)]
         if kind is Kind.GATEWAY:
             return [GATEWAY]
-        return [DAEMON, CODE_SERVER] if self.with_dagster else [JOBS]
+        return [JOBS, DAEMON, CODE_SERVER] if self.with_dagster else [JOBS]
 
     def kill(self, kind: Kind, luck: float) -> bool:
         """Kill one process of this kind, whatever it does; False when none lives just now."""
@@ -211,10 +211,7 @@ class ChaosWorld:
             # One that is still starting has nothing to lose.
             pids = [pid for pid in pids if _age_seconds(pid) > STARTED_SECONDS]
         if kind is Kind.DAEMON and self.with_dagster:
-            # The runs under way are most of what Dagster does; the code server takes them all along, so it goes seldom.
-            runs = self._runs()
-            daemon, *code_server = pids or [0]
-            pids = [pid for pid in (daemon, daemon, *runs, *code_server) if pid]
+            pids += self._runs()
         return pids
 
     def _runs(self) -> list[int]:
@@ -268,7 +265,7 @@ class ChaosWorld:
 
     def end_runs(self) -> None:
         """Stop Dagster or what stands for it; the driver does what is left."""
-        self.system.supervisor.stop(*([DAEMON, WEBSERVER, CODE_SERVER] if self.with_dagster else [JOBS]))
+        self.system.supervisor.stop(JOBS, *([DAEMON, WEBSERVER, CODE_SERVER] if self.with_dagster else []))
 
     def calm(self) -> None:
         """No trap, no fault, and nobody answers any more."""
