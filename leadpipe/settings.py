@@ -12,8 +12,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from leadpipe.errors import ConfigurationError
@@ -32,6 +33,14 @@ def _comma_list(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"'{name}' is no IANA time zone; write one like America/Chicago") from None
+    return name
+
+
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
 
 
@@ -47,7 +56,9 @@ class Settings(BaseSettings):
     )
     lake_path: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
     compute_logs_path: str = Field("", description="s3://bucket/prefix for the logs of runs; empty: HOME/dagster.")
-    team_timezone: str = Field("America/Chicago", description="IANA zone of the team; business days and nightly runs.")
+    team_timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        "America/Chicago", description="IANA zone of the team; business days and nightly runs."
+    )
 
     # sending
     sending: Sending = Field(

@@ -1,14 +1,17 @@
 """The doctor's checks of this machine and of the settings: nothing here asks anybody.
 
-What lives here: packages, disk, manifest, settings, sending mode. What does not: stores (``checks_stores``), providers
-(``checks_crm``, ``checks_senders``).
+What lives here: packages, disk, manifest, services, settings, sending mode. What does not: stores
+(``checks_stores``), providers (``checks_crm``, ``checks_senders``).
 """
 
 from __future__ import annotations
 
+import difflib
+import os
 import shutil
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadpipe.cli.finding import Check, Finding, note, ok, wrong
@@ -28,6 +31,13 @@ NEEDED = {
     "unsubscribe_secret": "unsubscribe links must work",
     "fub_webhook_token": "the webhook address must not be guessable",
 }
+# Variables that no setting has: the build, dbt and the extensions' mirror read them.
+NOT_SETTINGS = (
+    "LEADPIPE_DUCKDB_EXTENSIONS",
+    "LEADPIPE_LAKE_CATALOG",
+    "LEADPIPE_LAKE_DATA",
+    "LEADPIPE_LAKE_STANDS_STILL",
+)
 
 
 def packages(runtime: Runtime) -> Finding:
@@ -75,6 +85,8 @@ def dbt_manifest(runtime: Runtime) -> Finding:
 def disk(runtime: Runtime) -> Finding:
     """Room for the stores."""
     home = runtime.settings.home.absolute()
+    if file := next((path for path in (home, *home.parents) if path.exists() and not path.is_dir()), None):
+        return wrong("disk", f"LEADPIPE_HOME={home}: {file} is a file", "set LEADPIPE_HOME to a folder")
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     words = f"{free / GIGABYTE:.1f} GB free for {home}"
@@ -99,9 +111,63 @@ def settings(runtime: Runtime) -> Finding:
             f"providers cannot reach LEADPIPE_PUBLIC_BASE_URL={found.public_base_url}",
             "set it to the https address that forwards to the gateway",
         )
+    if off := _paths_that_are_not(runtime):
+        return wrong(name, "; ".join(off), "correct the path, or leave the variable out")
     if not found.alert_urls:
         return note(name, "complete; alerts go nowhere but the ledger", "set LEADPIPE_ALERT_URLS to hear of them")
     return ok(name, "complete")
+
+
+def alerts(runtime: Runtime) -> Finding:
+    """Every alert URL is one that apprise understands; nothing is sent, and no URL repeated: it may hold a password."""
+    from apprise import Apprise
+
+    name, urls = "alert URLs", runtime.settings.alert_urls
+    off = [str(number) for number, url in enumerate(urls, 1) if Apprise.instantiate(url) is None]
+    if off:
+        return wrong(
+            name,
+            f"LEADPIPE_ALERT_URLS: no. {', '.join(off)} of {len(urls)} is no URL that apprise understands",
+            "write it like mailto://... or slack://...; https://github.com/caronc/apprise lists them",
+        )
+    return ok(name, f"{len(urls)} can be read" if urls else "none set")
+
+
+def unknown_settings(env_file: Path | None) -> Finding:
+    """Every LEADPIPE_ variable of the environment and of the file is a setting; a mistyped one would do nothing."""
+    from pydantic_settings import DotEnvSettingsSource
+
+    from leadpipe.settings import Settings
+
+    known = [f"LEADPIPE_{field.upper()}" for field in Settings.model_fields]
+    written = DotEnvSettingsSource(Settings, env_file=env_file).env_vars if env_file is not None else {}
+    named = {name.upper() for name in (*os.environ, *written)}
+    said: list[str] = []
+    for name in sorted(name for name in named if name.startswith("LEADPIPE_")):
+        if name not in (*known, *NOT_SETTINGS):
+            close = difflib.get_close_matches(name, known, n=1)
+            said.append(f"{name} (did you mean {close[0]}?)" if close else name)
+    if said:
+        words = f"no setting, so without effect: {', '.join(said)}"
+        return note("names of settings", words, "correct the name; docs/configuration.md has all")
+    return ok("names of settings", "each LEADPIPE_ variable is one")
+
+
+def services(runtime: Runtime) -> Finding:
+    """What `leadpipe up` started in this home is alive, and the gateway answers."""
+    from leadpipe.cli.services import HOST, answers
+    from leadpipe.cli.supervisor import is_supervised, services_alive
+
+    name, home = "services", runtime.settings.home
+    if not is_supervised(home):
+        return note(name, f"nothing runs in {home.absolute()}", "`leadpipe up` starts everything")
+    alive = services_alive(home)
+    down = [service for service, is_alive in alive.items() if not is_alive]
+    if "gateway" in alive and not down and not answers(f"http://{HOST}:{runtime.settings.gateway_port}/healthz")():
+        down = ["gateway"]
+    if down:
+        return wrong(name, f"not running: {', '.join(down)}", f"see {home.absolute() / 'logs'}; they are restarted")
+    return ok(name, f"{', '.join(alive)} run")
 
 
 def sending(runtime: Runtime) -> Finding:
@@ -118,10 +184,19 @@ def sending(runtime: Runtime) -> Finding:
     return ok("sending", words)
 
 
+def _paths_that_are_not(runtime: Runtime) -> list[str]:
+    found = runtime.settings
+    folders = {"LEADPIPE_PLANS_PATH": found.plans_path, "LEADPIPE_ZILLOW_FOLDER": found.zillow_folder}
+    off = [f"{name}={path} is no folder" for name, path in folders.items() if path is not None and not path.is_dir()]
+    if found.spend_csv is not None and not found.spend_csv.is_file():
+        off.append(f"LEADPIPE_SPEND_CSV={found.spend_csv} is no file")
+    return off
+
+
 def _text(value: object) -> str:
     from pydantic import SecretStr
 
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
 
 
-CHECKS: list[Check] = [packages, dbt_manifest, disk, settings, sending]
+CHECKS: list[Check] = [packages, dbt_manifest, disk, services, settings, alerts, sending]

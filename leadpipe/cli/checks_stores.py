@@ -22,9 +22,11 @@ def database(runtime: Runtime) -> Finding:
     import psycopg
 
     from leadpipe.store.server import EmbeddedServer
+    from leadpipe.store.urls import require_postgresql
 
     name, settings = "database", runtime.settings
     if settings.database_url:
+        require_postgresql(settings.database_url)
         try:
             with psycopg.connect(settings.database_url, connect_timeout=5) as connection:
                 version = connection.info.server_version // 10_000
@@ -119,11 +121,23 @@ def clock(runtime: Runtime) -> Finding:
     offset = read_offset(runtime.engine)
     if offset and runtime.settings.sending is not Sending.SANDBOX:
         return wrong(
-            name, f"the ledger's calendar is moved by {offset}", "use another LEADPIPE_HOME than the demo's or a test's"
+            name,
+            f"the ledger's calendar is moved by {_whole(offset)}",
+            "use another LEADPIPE_HOME than the demo's or a test's",
         )
     if offset:
-        return note(name, f"simulated calendar, moved by {offset}")
+        return note(name, f"simulated calendar, moved by {_whole(offset)}")
     return ok(name, "the wall clock, in step with the database's")
+
+
+def _whole(offset: timedelta) -> str:
+    """Days, hours and minutes in words: a calendar behind is not told as "-1 day, 23:00"."""
+    minutes = round(abs(offset).total_seconds() / 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [
+        f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in ((days, "day"), (hours, "hour"), (minutes, "minute")) if n
+    ]
+    return f"{' '.join(parts) or 'less than a minute'} {'back' if offset < timedelta(0) else 'ahead'}"
 
 
 def switch(runtime: Runtime) -> Finding:

@@ -36,7 +36,7 @@ def doctor(
     with failing():
         runtime = open_runtime(env_file=env_file)
     try:
-        findings = examine(runtime, every_check())
+        findings = examine(runtime, every_check(env_file))
     finally:
         runtime.close()
     wrong = [finding for finding in findings if finding.state == "wrong"]
@@ -54,12 +54,20 @@ def doctor(
     raise typer.Exit(1 if wrong else 0)
 
 
-def every_check() -> list[Check]:
-    """All checks in the order they are told: what others stand on comes first."""
+def every_check(env_file: Path | None = None) -> list[Check]:
+    """All checks in the order they are told: what others stand on comes first.
+
+    Args:
+        env_file: the file of settings, whose names are looked at too.
+    """
     from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio
 
     rooms = (checks_machine, checks_stores, checks_crm, checks_senders, checks_twilio)
-    return [check for room in rooms for check in room.CHECKS]
+
+    def unknown_settings(_: Runtime) -> Finding:
+        return checks_machine.unknown_settings(env_file)
+
+    return [unknown_settings, *(check for room in rooms for check in room.CHECKS)]
 
 
 def examine(runtime: Runtime, checks: list[Check]) -> list[Finding]:

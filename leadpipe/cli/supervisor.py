@@ -178,9 +178,12 @@ def supervising(home: Path) -> Generator[Supervisor]:
     """The one supervisor of ``home``; at the end everything it started is stopped.
 
     Raises:
-        ConfigurationError: another one holds the home.
+        ConfigurationError: another one holds the home, or it is no folder.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigurationError(f"{home} is no folder; set LEADPIPE_HOME to one") from None
     with (home / LOCK_FILE).open("a+") as lock:
         if not _try_lock(lock):
             pid = _state(home).get("pid", "unknown")
@@ -220,6 +223,11 @@ def is_supervised(home: Path) -> bool:
         return False
     with path.open("a+") as lock:
         return not _try_lock(lock)
+
+
+def services_alive(home: Path) -> dict[str, bool]:
+    """Whether each service that this home's supervisor wrote down is alive now, by name."""
+    return {row["name"]: _created(row["pid"]) == row["created"] is not None for row in _state(home).get("services", [])}
 
 
 def ask_to_stop(home: Path, *, timeout_seconds: float) -> bool:

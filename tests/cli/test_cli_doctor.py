@@ -21,6 +21,7 @@ from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stor
 from leadpipe.cli.doctor import every_check, examine
 from leadpipe.cli.finding import Finding
 from leadpipe.cli.main import app
+from leadpipe.cli.supervisor import STATE_FILE, supervising
 from leadpipe.clock import set_offset
 from leadpipe.crm import custom_fields, webhooks
 from leadpipe.messaging import switch
@@ -182,6 +183,61 @@ def test_an_empty_allowlist_lets_nobody_be_reached(right_settings: Settings) -> 
     assert_wrong(found, says="0 contacts", cure="LEADPIPE_ALLOWLIST")
 
 
+@pytest.mark.parametrize("name", ["plans_path", "zillow_folder", "spend_csv"])
+def test_a_path_that_is_not_there_is_told_by_its_variable(right_settings: Settings, name: str) -> None:
+    found = the_one(changed(right_settings, **{name: Path("/nope")}), checks_machine.settings)
+    assert_wrong(found, says=f"LEADPIPE_{name.upper()}=/nope is no f", cure="correct the path")
+
+
+def test_an_alert_url_that_nobody_understands_is_counted_and_not_repeated(right_settings: Settings) -> None:
+    urls = ("json://127.0.0.1:1/alerts", "nonsense-with-secret")
+    found = the_one(changed(right_settings, alert_urls=urls), checks_machine.alerts)
+    assert_wrong(found, says="LEADPIPE_ALERT_URLS: no. 2 of 2", cure="apprise")
+    assert "secret" not in found.words + found.cure
+
+
+def test_a_time_zone_that_is_none_ends_every_command_and_names_the_variable(
+    right_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del right_settings
+    monkeypatch.setenv("LEADPIPE_TEAM_TIMEZONE", "Mars/X")
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 2
+    assert "LEADPIPE_TEAM_TIMEZONE" in done.output
+    assert "'Mars/X' is no IANA time zone" in done.output
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_closest_one_wherever_it_stands(
+    right_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del right_settings
+    assert checks_machine.unknown_settings(None).state == "ok"
+    monkeypatch.setenv("LEADPIPE_BOGUS_KEY", "x")
+    (tmp_path / ".env").write_text("LEADPIPE_POSTAL_ADRESS=1 Main St\n")
+    found = checks_machine.unknown_settings(tmp_path / ".env")
+    assert found.state == "note"
+    assert "LEADPIPE_BOGUS_KEY" in found.words
+    assert "LEADPIPE_POSTAL_ADRESS (did you mean LEADPIPE_POSTAL_ADDRESS?)" in found.words
+
+
+def test_a_home_that_is_a_file_is_said_to_be_one(right_settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    found = the_one(changed(right_settings, home=file), checks_machine.disk)
+    assert_wrong(found, says=f"{file} is a file", cure="LEADPIPE_HOME")
+
+
+def test_a_service_that_died_is_named_while_a_system_runs_in_this_home(
+    right_settings: Settings, tmp_path: Path
+) -> None:
+    here = changed(right_settings, home=tmp_path)
+    assert the_one(here, checks_machine.services).state == "note"
+    with supervising(tmp_path):
+        dead = {"name": "dagster-daemon", "pid": os.getpid(), "created": 1.0}
+        (tmp_path / STATE_FILE).write_text(json.dumps({"pid": os.getpid(), "services": [dead]}))
+        assert_wrong(the_one(here, checks_machine.services), says="dagster-daemon", cure="logs")
+
+
 # the stores
 
 
@@ -249,11 +305,11 @@ def test_a_simulated_calendar_is_wrong_where_real_people_are_reached_and_a_note_
     right_settings: Settings,
 ) -> None:
     runtime = Runtime(right_settings)
-    set_offset(runtime.engine, timedelta(days=2))
+    set_offset(runtime.engine, timedelta(days=-2, seconds=-0.3))
     try:
         assert the_one(right_settings, checks_stores.clock).state == "note"
         live = changed(right_settings, sending=Sending.LIVE)
-        assert_wrong(the_one(live, checks_stores.clock), says="2 days", cure="LEADPIPE_HOME")
+        assert_wrong(the_one(live, checks_stores.clock), says="moved by 2 days back", cure="LEADPIPE_HOME")
     finally:
         set_offset(runtime.engine, timedelta(0))
         runtime.close()
