@@ -17,7 +17,7 @@ from leadpipe.clock import LedgerClock
 from leadpipe.messaging import failpoints
 from leadpipe.store import extensions, ledger
 from leadpipe.store.lake import Lake
-from leadpipe.store.server import EmbeddedServer
+from leadpipe.store.server import EmbeddedServer, database_url_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -42,8 +42,12 @@ class Runtime:
 
     @cached_property
     def database_url(self) -> str:
-        """The PostgreSQL of this system; the embedded server is started when none is named."""
-        return self.settings.database_url or EmbeddedServer(self.settings.home).ensure_running()
+        """The PostgreSQL of this system; the embedded server of a home that was set up is started if it is down.
+
+        Raises:
+            ConfigurationError: nothing was ever set up here, or the address is not PostgreSQL's.
+        """
+        return database_url_of(self.settings)
 
     @cached_property
     def engine(self) -> Engine:
@@ -99,6 +103,8 @@ class Runtime:
         from leadpipe.store.bootstrap import create_tables
 
         self.settings.home.mkdir(parents=True, exist_ok=True)
+        if not self.settings.database_url:
+            EmbeddedServer(self.settings.home).ensure_running()
         extensions.install(self.settings.home)
         ledger.upgrade(self.database_url)
         self.lake.set_up()

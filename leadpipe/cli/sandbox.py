@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from leadpipe.cli.failing import failing
 from leadpipe.errors import LeadpipeError
 
 if TYPE_CHECKING:
@@ -94,13 +95,12 @@ def clock(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'[+T]'") from error
     try:
-        settings = _settings()
-        engine = _running_ledger(settings)
-        with SandboxControl(url or noted_url(settings.home)) as control:
-            told = jump_all(control, engine, by) if jump else control.clock()
-        ledger_offset = read_offset(engine).total_seconds() if engine is not None else None
-    except LeadpipeError as error:
-        _fail(error)
+        with failing():
+            settings = _settings()
+            engine = _running_ledger(settings)
+            with SandboxControl(url or noted_url(settings.home)) as control:
+                told = jump_all(control, engine, by) if jump else control.clock()
+            ledger_offset = read_offset(engine).total_seconds() if engine is not None else None
     finally:
         if engine is not None:
             engine.dispose()
@@ -128,8 +128,10 @@ def _running_ledger(settings: Settings) -> Engine | None:
     """The ledger of these settings if its server runs; none is started for the sake of a clock."""
     from leadpipe.store import ledger
     from leadpipe.store.server import EmbeddedServer
+    from leadpipe.store.urls import require_postgresql
 
     if settings.database_url:
+        require_postgresql(settings.database_url)
         return ledger.connect(settings.database_url)
     if not (settings.home / "pg").exists():
         return None

@@ -141,6 +141,11 @@ class Session:
         except duckdb.Error as error:
             if _is_gone(error):
                 raise TransientError(f"PostgreSQL does not answer: {_first_line(error)}; `leadpipe doctor`") from None
+            if "extension" in str(error).lower() and "not found" in str(error).lower():
+                raise ConfigurationError(
+                    f"DuckDB's extensions are not installed in {self.home.absolute()}: it was never set up, or for "
+                    "another version; run `leadpipe up` there, or let LEADPIPE_HOME name the folder that was set up"
+                ) from None
             raise ConfigurationError(
                 f"no lake in this database yet ({_first_line(error)}); run `leadpipe up` or `make demo` first"
             ) from None
@@ -190,10 +195,29 @@ def _where_set_up(settings: Settings) -> Settings:
 
 def _lake(settings: Settings) -> Lake:
     from leadpipe.store.lake import Lake
-    from leadpipe.store.server import EmbeddedServer
+    from leadpipe.store.server import database_url_of
 
-    url = settings.database_url or EmbeddedServer(settings.home).ensure_running()
+    url = database_url_of(settings)
+    if settings.database_url:
+        _must_answer(url)
     return Lake(database_url=url, data_path=settings.lake_url, home=settings.home, memory_limit=MEMORY_LIMIT)
+
+
+def _must_answer(url: str) -> None:
+    """Ask PostgreSQL itself, before DuckDB blames an extension for a server that is away.
+
+    Raises:
+        TransientError: it does not answer, in its own words; they hold no password.
+    """
+    import psycopg
+
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        raise TransientError(
+            f"PostgreSQL does not answer ({_first_line(error)}); start that server or correct LEADPIPE_DATABASE_URL, "
+            "`leadpipe doctor` looks at it"
+        ) from None
 
 
 def _is_gone(error: Exception) -> bool:

@@ -14,9 +14,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from leadpipe.errors import TransientError
+from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.store.server_folder import ROLE, ServerFolder
+from leadpipe.store.urls import require_postgresql
+
+if TYPE_CHECKING:
+    from leadpipe.settings import Settings
 
 DATABASE = "leadpipe"
 START_TIMEOUT_SECONDS = 60
@@ -24,6 +29,25 @@ STOP_TIMEOUT_SECONDS = 60
 # No process can have this id on Linux or macOS. Written over a reused one it lets PostgreSQL's own checks decide, the
 # shared memory of backends that outlived their postmaster among them; deleting the file would switch those off.
 NO_SUCH_PID = 99_999_999
+
+
+def database_url_of(settings: Settings) -> str:
+    """The PostgreSQL of a system that was set up; its embedded server is started if it is down, none is created.
+
+    Raises:
+        ConfigurationError: nothing was ever set up in this home, or LEADPIPE_DATABASE_URL is not PostgreSQL's.
+        TransientError: the embedded server does not start.
+    """
+    if settings.database_url:
+        require_postgresql(settings.database_url)
+        return settings.database_url
+    server = EmbeddedServer(settings.home)
+    if not server.is_created:
+        raise ConfigurationError(
+            f"nothing is set up in {settings.home.absolute()}; run `leadpipe up` or `make demo` first, "
+            "or let LEADPIPE_HOME name the folder that was set up"
+        )
+    return server.ensure_running()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,26 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from leadpipe.errors import ConfigurationError
+
+
+def require_postgresql(database_url: str) -> None:
+    """Refuse an address that is not PostgreSQL's, before a library prints it with its password.
+
+    Raises:
+        ConfigurationError: says what was expected.
+    """
+    try:
+        parts = urlsplit(database_url)
+        is_right = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ConfigurationError(
+            "LEADPIPE_DATABASE_URL is no address of a PostgreSQL server; it must read "
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the password as %XX"
+        )
+
 
 def sqlalchemy_url(database_url: str) -> str:
     """For SQLAlchemy with psycopg 3."""

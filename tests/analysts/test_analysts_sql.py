@@ -321,6 +321,17 @@ def test_a_server_that_does_not_answer_is_a_finding(here: Environment) -> None:
     assert "PostgreSQL does not answer" in done.stderr
 
 
+def test_the_true_cause_is_named_where_the_home_was_never_set_up_too(here: Environment, tmp_path: Path) -> None:
+    new = here | {"LEADPIPE_HOME": str(tmp_path / "new")}
+    away = ask(new | {"LEADPIPE_DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/leadpipe"}, "select 1")
+    assert away.returncode == 1
+    assert "PostgreSQL does not answer" in away.stderr
+    assert "s3cret" not in away.stderr
+    bare = ask(new, "select 1")
+    assert bare.returncode == 2
+    assert f"extensions are not installed in {tmp_path}/new" in bare.stderr
+
+
 def test_it_imports_nothing_heavy(here: Environment) -> None:
     """A second and a half from cold leave no room for the libraries of the other rooms."""
     code = (
