@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # A part is enqueued until it is through, however often the process that does it dies.
 MOST_TRIES = 50
 LOOK_SECONDS = 1.0
+# The last part should still meet kills.
+BY_THEN = 0.9
 # Within a minute of its planning each part leaves, so that the kills always meet messages.
 SPREAD_MINUTES = 1
 _WAITING = text("select count(*) from ledger.messages where state in ('queued', 'sending')")
@@ -65,8 +67,9 @@ class Load:
         """Enqueue the next part whenever its share of the script is through; a thread of its own runs this."""
         parts = self._parts()
         for number, cohorts in enumerate(parts):
-            while share_done() < 0.9 * number / len(parts) and not (self._is_idle() or stop.wait(LOOK_SECONDS)):
-                pass
+            while not self._is_time(number / len(parts), (number - 1) / len(parts), share_done()):
+                if stop.wait(LOOK_SECONDS):
+                    break
             if stop.is_set():
                 return
             try:
@@ -76,6 +79,10 @@ class Load:
                 return
             finally:
                 self.has_begun.set()
+
+    def _is_time(self, share: float, share_before: float, share_done: float) -> bool:
+        """Whether a part should come: its share of the kills is over, or that of the one before and nothing waits."""
+        return share_done >= BY_THEN * share or (share_done >= BY_THEN * share_before and self._is_idle())
 
     def _is_idle(self) -> bool:
         """Whether nothing is left to send: then the kills would meet no message."""

@@ -30,7 +30,7 @@ JUMP = timedelta(minutes=30)
 KILLS_A_JUMP = 80
 MOST_JUMPS = 10
 # Parts of the load: what keeps every step busy until the last kill.
-KILLS_A_PART, FEWEST_PARTS, MOST_PARTS = 25, 1, 30
+KILLS_A_PART, FEWEST_PARTS, MOST_PARTS = 50, 1, 15
 
 
 @dataclass(frozen=True, kw_only=True)
