@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadpipe.cli.failing import failing
+from leadpipe.store.house_settings import DEMO_FILE, note_demo
 
 if TYPE_CHECKING:
     from leadpipe.cli.demo_script import Script
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from leadpipe.cli.supervisor import Supervisor
     from leadpipe.sandbox.config import SandboxConfig
 
-MARK = "demo.json"
+MARK = DEMO_FILE
 # Settings of the user that a demo respects; every other one, and any key, is left outside.
 KEPT = (
     "LEADPIPE_ZILLOW_FOLDER",
@@ -57,20 +58,40 @@ def demo(
 
     Needs no account and no key, reads no .env, reaches nobody. Works in .leadpipe/demo, or in LEADPIPE_HOME if that is
     set; what was there of an earlier demo is removed first. Ends with 0 only if nothing was lost, sent twice, sent
-    after an opt-out, left untouched, and no run failed.
+    after an opt-out, left untouched, and no run failed. One that you stop is judged by what it sent alone.
 
     Example: leadpipe demo --leads 60 --aged 1000 --exit-after 180 --report report.json
     """
     started = time.monotonic()
+    if report is not None and not os.access(report.absolute().parent, os.W_OK | os.X_OK):
+        typer.echo(f"--report {report}: {report.absolute().parent} is no folder to write to", err=True)
+        raise typer.Exit(2)
     with failing():
         result = _run(leads=leads, aged=aged, exit_after=exit_after, seed=seed, started=started)
         if result is None:
             return
-        if report is not None:
-            report.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+    if report is not None:
+        write_report(result, report)
     for complaint in result.complaints:
         typer.echo(f"not right: {complaint}", err=True)
+    for remark in result.remarks:
+        typer.echo(remark)
     raise typer.Exit(1 if result.complaints else 0)
+
+
+def write_report(result: Report, path: Path) -> None:
+    """Write the report, or print it where the file cannot be written: nobody wants to run a demo again for it.
+
+    Raises:
+        typer.Exit: with 2 when the file cannot be written.
+    """
+    words = json.dumps(result.as_json(), indent=2)
+    try:
+        path.write_text(words + "\n")
+    except OSError as error:
+        typer.echo(words)
+        typer.echo(f"--report {path} cannot be written ({error.strerror}); it stands above", err=True)
+        raise typer.Exit(2) from error
 
 
 def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, started: float) -> Report | None:
@@ -92,6 +113,8 @@ def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, sta
             base_url=f"http://127.0.0.1:{sandbox_port}", gateway_url=f"http://127.0.0.1:{ports.gateway}", seed=seed
         )
         enter_demo_world(home, config, ports)
+        # Whoever looks at this demo or decides in it from another shell does so under its settings.
+        note_demo(home, os.environ)
         settings = load_settings(env_file=None)
         with database(settings, supervisor) as url:
             system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
@@ -105,7 +128,12 @@ def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, sta
                 script = Script(world=world, leads=leads, aged=aged, exit_after=exit_after, started=started)
                 _play(script, supervisor, stop)
                 typer.echo("Comparing what the sandbox knows with what leadpipe believes ...")
-                return world.report(reactivation=script.reactivation, backfill=script.backfill, failure=script.failure)
+                return world.report(
+                    reactivation=script.reactivation,
+                    backfill=script.backfill,
+                    failure=script.failure,
+                    is_interrupted=stop.is_set(),
+                )
 
 
 def demo_home() -> Path:

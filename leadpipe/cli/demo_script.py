@@ -92,9 +92,9 @@ class Script:
             window = self._begin_arrivals()
             calendar = threading.Thread(target=self._turn_the_calendar, args=(window, stop), daemon=True)
             calendar.start()
+            if self.leads is None and self.exit_after is None:
+                threading.Thread(target=self._arrive_for_ever, args=(stop,), daemon=True).start()
             self._do_the_nights_work(window, stop)
-            if self.leads is None:
-                self._arrive_for_ever(stop)
 
     def _do_the_nights_work(self, window: float, stop: threading.Event) -> None:
         """Market and scores; a backfill and what it planned; the nightly run; at last spend and a model."""
@@ -156,10 +156,12 @@ class Script:
         return window
 
     def _arrive_for_ever(self, stop: threading.Event) -> None:
+        """A batch a minute once the first ones are there; a thread of its own, whatever becomes of the night's work."""
         next_at = self._live_since + ENDLESS_WINDOW_SECONDS
-        while self.exit_after is None and not self._wait(next_at, stop):
-            self.world.sandbox.populate(new=LEADS_PER_BATCH, seconds=BATCH_SECONDS)
-            next_at += BATCH_SECONDS
+        with self._reporting():
+            while not self._wait(next_at, stop):
+                self.world.sandbox.populate(new=LEADS_PER_BATCH, seconds=BATCH_SECONDS)
+                next_at += BATCH_SECONDS
 
     def _run_backfill(self) -> None:
         """Plan a year of cohorts through Dagster, as the UI does, then enqueue what was planned."""

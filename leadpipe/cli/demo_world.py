@@ -19,6 +19,7 @@ from leadpipe.cli.dagster_api import FAILED, UNDER_WAY, DagsterApi
 from leadpipe.cli.live_view import Snapshot, look
 from leadpipe.cli.report import Backfilled, Planned, Report, build_report
 from leadpipe.cli.services import SANDBOX
+from leadpipe.clock import WallClock
 from leadpipe.errors import LeadpipeError, TransientError
 
 if TYPE_CHECKING:
@@ -145,15 +146,17 @@ class World:
             "running": self.dagster.count_runs(UNDER_WAY),
         }
 
-    def report(self, *, reactivation: Planned, backfill: Backfilled, failure: str) -> Report:
+    def report(self, *, reactivation: Planned, backfill: Backfilled, failure: str, is_interrupted: bool) -> Report:
         """The sandbox's truth compared with the ledger, and what Dagster ran."""
         runs = self._runs()
         return build_report(
             sandbox=self.sandbox,
             engine=self.runtime.engine,
             now=self.runtime.clock.now(),
+            wall=WallClock().now(),
             reactivation=reactivation,
             backfill=backfill,
             runs={"ok": runs["ok"], "failed": runs["failed"]},
             failure=failure,
+            is_interrupted=is_interrupted,
         )

@@ -47,6 +47,8 @@ class Report:
         untouched: contactable new leads without a message; they make the slowest first touch infinite (null).
         lost_by_kind: what ``lost`` adds up.
         failure: what kept the demo itself from going on; empty when nothing did.
+        is_interrupted: somebody stopped the demo; it is judged by what went out alone, for nothing else was over.
+        under_way: leads of the last minute that had no message yet when it was interrupted; neither lost nor untouched.
     """
 
     leads_new: int
@@ -64,6 +66,8 @@ class Report:
     untouched: int
     lost_by_kind: dict[str, int]
     failure: str
+    is_interrupted: bool = False
+    under_way: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -75,10 +79,24 @@ class Report:
         found = [self.failure] if self.failure else []
         if self.duplicates:
             found.append(f"{self.duplicates} messages were accepted twice")
-        if self.lost:
-            found.append(f"{self.lost} lost: {self.lost_by_kind}")
         if self.sent_after_suppression:
             found.append(f"{self.sent_after_suppression} messages went out after an opt-out")
+        return found if self.is_interrupted else [*found, *self._unfinished]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was not over when somebody stopped the demo, in words; empty for one that ended by itself."""
+        if not self.is_interrupted:
+            return []
+        leads = [f"{self.under_way} leads of the last minute"] if self.under_way else []
+        return [f"under way when you stopped: {words}" for words in (*leads, *self._unfinished)]
+
+    @property
+    def _unfinished(self) -> list[str]:
+        found: list[str] = []
+        if self.lost:
+            kinds = ", ".join(f"{what} {count}" for what, count in self.lost_by_kind.items())
+            found.append(f"{self.lost} {'without an effect yet' if self.is_interrupted else 'lost'} ({kinds})")
         if self.runs.get("failed"):
             found.append(f"{self.runs['failed']} Dagster runs failed")
         if self.untouched:
@@ -91,12 +109,14 @@ def build_report(
     sandbox: SandboxControl,
     engine: Engine,
     now: datetime,
+    wall: datetime,
     reactivation: Planned,
     backfill: Backfilled,
     runs: dict[str, int],
     failure: str,
+    is_interrupted: bool,
 ) -> Report:
-    """Compare the sandbox's truth with the ledger as both stand now."""
+    """Compare the sandbox's truth with the ledger as both stand ``now``; ``wall`` is that moment by the wall clock."""
     leads, messages = sandbox.leads(), sandbox.messages()
     with engine.connect() as connection:
         believed = believe(connection, now=now)
@@ -104,9 +124,11 @@ def build_report(
         replies = _replies(connection)
         opt_outs, handoffs = _opt_outs(connection), _count(connection, "select count(*) from ledger.handoffs")
     touches = truth.first_touches(leads, messages)
-    # A lead of the last minute may still be on its way; the truth is asked after arrivals have long ended.
-    lost = truth.lost(leads, sandbox.answered_webhooks(), believed)
-    seconds = list(touches.values())
+    # A demo that ends by itself does so long after the last arrival; one that is stopped has leads on their way.
+    under_way = truth.under_way(leads, touches, believed, since=wall - GRACE) if is_interrupted else set[int]()
+    settled = [lead for lead in leads if int(lead["person_id"]) not in under_way]
+    lost = truth.lost(settled, sandbox.answered_webhooks(), believed)
+    seconds = [value for person, value in touches.items() if person not in under_way]
     return Report(
         leads_new=sum(1 for lead in leads if lead["is_new"]),
         first_touch_seconds={
@@ -128,6 +150,8 @@ def build_report(
         untouched=sum(1 for value in seconds if value == float("inf")),
         lost_by_kind=lost,
         failure=failure,
+        is_interrupted=is_interrupted,
+        under_way=len(under_way),
     )
 
 

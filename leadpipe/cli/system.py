@@ -90,6 +90,8 @@ class System:
         if meanwhile is not None:
             meanwhile()
         self.supervisor.wait_until_ready((CODE_SERVER,), timeout_seconds=READY_SECONDS, stop=stop)
+        if stop.is_set():
+            return
         self.supervisor.start(webserver)
         self.supervisor.start(daemon)
         self.supervisor.wait_until_ready((WEBSERVER,), timeout_seconds=READY_SECONDS, stop=stop)

@@ -106,6 +106,17 @@ def lost(leads: Sequence[Row], events: Iterable[str], believed: Believed) -> dic
     return {what: count for what, count in found.items() if count}
 
 
+def under_way(leads: Iterable[Row], touches: Mapping[int, float], believed: Believed, *, since: datetime) -> set[int]:
+    """New leads created after ``since`` that wait for their first touch or for a word of the ledger, by person."""
+    return {
+        person
+        for lead in leads
+        if lead["is_new"] and _time(lead["created_wall_at"]) > since
+        for person in (int(lead["person_id"]),)
+        if math.isinf(touches.get(person, 0.0)) or not believed.people.get(person, False)
+    }
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     """The value that ``share`` of all do not exceed (nearest rank); None when there are none or it is infinite."""
     if not values:

@@ -37,10 +37,12 @@ def up() -> None:
     from leadpipe.cli.system import Ports, System
     from leadpipe.runtime import Runtime
     from leadpipe.settings import load_settings
+    from leadpipe.store.house_settings import note_house
 
     with failing():
         settings = load_settings()
         refuse_chaos(settings)
+        _refuse_demo(settings)
         settings = settings.model_copy(update={"home": settings.home.absolute()})
         with stop_signals() as stop, supervising(settings.home) as supervisor, database(settings, supervisor) as url:
             ports = Ports(gateway=settings.gateway_port, dagster=settings.dagster_port, code_server=free_port())
@@ -49,9 +51,11 @@ def up() -> None:
             runtime = Runtime(settings)
             typer.echo(f"Setting up {system.home} ...")
             system.set_up(runtime)
+            note_house(settings)
             system.start_gateway(stop)
             system.start_dagster(stop)
-            _greet(settings, system)
+            if not stop.is_set():
+                _greet(settings, system)
             _watch(system, stop)
             typer.echo("Stopping ...")
             runtime.close()
@@ -69,6 +73,15 @@ def refuse_chaos(settings: Settings) -> None:
         raise ConfigurationError(
             "LEADPIPE_FAILPOINTS lets processes kill themselves; unset it, `leadpipe chaos` sets it"
         )
+
+
+def _refuse_demo(settings: Settings) -> None:
+    """A home of invented people on a moved calendar is none for a real account."""
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.store.house_settings import demo_variables
+
+    if demo_variables(settings.home):
+        raise ConfigurationError(f"a demo lives in {settings.home.absolute()}; let LEADPIPE_HOME name another folder")
 
 
 def _refuse_taken_ports(system: System) -> None:

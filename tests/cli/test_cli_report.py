@@ -158,6 +158,18 @@ def test_each_thing_that_was_not_right_is_a_complaint(changes: dict[str, object]
     assert len(report(**changes).complaints) == 1
 
 
+def test_a_demo_that_was_stopped_is_judged_by_what_went_out_and_tells_what_was_under_way() -> None:
+    stopped = report(is_interrupted=True, under_way=7, lost=2, lost_by_kind={"lead": 2}, untouched=1)
+    assert stopped.complaints == []
+    assert stopped.remarks == [
+        "under way when you stopped: 7 leads of the last minute",
+        "under way when you stopped: 2 without an effect yet (lead 2)",
+        "under way when you stopped: 1 contactable new leads got no message",
+    ]
+    assert len(report(is_interrupted=True, duplicates=1, sent_after_suppression=1).complaints) == 2
+    assert report(untouched=1).remarks == []
+
+
 # the view
 
 

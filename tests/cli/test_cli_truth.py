@@ -212,3 +212,13 @@ def test_an_answered_webhook_that_the_inbox_does_not_have_is_lost() -> None:
 
 def test_what_waits_too_long_is_lost_too() -> None:
     assert truth.lost([], [], believed(unhandled={"unread_reply": 2, "unhandled_notice": 0})) == {"unread_reply": 2}
+
+
+# under way
+
+
+def test_only_new_leads_of_the_last_minute_that_wait_are_under_way() -> None:
+    leads = [lead(1, created_wall_at=at(-90)), lead(2), lead(3), lead(4, is_new=False), lead(5, contactable=False)]
+    touches = {1: math.inf, 2: math.inf, 3: 4.0}
+    ours = believed(people={1: False, 2: True, 3: True, 4: False})
+    assert truth.under_way(leads, touches, ours, since=T0 - timedelta(seconds=60)) == {2, 5}
