@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.cli.finding import Check, Finding, note, ok, wrong
+from leadpipe.messaging.content_template import APPROVED, THE_ONE
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
@@ -91,7 +92,7 @@ def sms_campaign(runtime: Runtime) -> Finding:  # noqa: PLR0911 - a list of what
     return ok(name, f"{wanted} is verified")
 
 
-def whatsapp(runtime: Runtime) -> Finding:
+def whatsapp(runtime: Runtime) -> Finding:  # noqa: PLR0911 - a list of what may be wrong
     """The sender, and an approved template for use outside the 24 h window."""
     settings, name = runtime.settings, "WhatsApp"
     template = settings.whatsapp_template_sid
@@ -105,12 +106,26 @@ def whatsapp(runtime: Runtime) -> Finding:
         return wrong(
             name,
             "LEADPIPE_WHATSAPP_TEMPLATE_SID is not set, so nobody can be written to first",
-            "have a template approved in Twilio's Content Template Builder and set its sid",
+            f"have this approved in Twilio's Content Template Builder and set its sid: {APPROVED[THE_ONE]}",
         )
-    approval, refused = _ask(settings, lambda client: client.content.v1.contents(template).approval_fetch().fetch())
+    found, refused = _ask(
+        settings,
+        lambda client: (
+            client.content.v1.contents(template).fetch(),
+            client.content.v1.contents(template).approval_fetch().fetch(),
+        ),
+    )
     if refused:
         return wrong(
             name, f"template {template}: {refused}", "set LEADPIPE_WHATSAPP_TEMPLATE_SID to one of this account"
+        )
+    content, approval = found
+    words = [kind.get("body") for kind in (content.types or {}).values()]
+    if words != [APPROVED[THE_ONE]]:
+        return wrong(
+            name,
+            f"template {template} has other words than leadpipe sends",
+            f"have exactly these approved and set that sid: {APPROVED[THE_ONE]}",
         )
     status = (approval.whatsapp or {}).get("status") or "not submitted"
     if status != "approved":

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from leadpipe.messaging import caps, gate, safeguards, suppression
 from leadpipe.messaging.channels.base import SendRequest
+from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.gate import Subject, state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
 from leadpipe.settings import Sending
@@ -298,6 +299,7 @@ def _subject(row: Row[Any]) -> Subject:
         subject=row.subject,
         body=row.body,
         is_model_written=row.is_model_written,
+        is_template=row.channel == "whatsapp" and values_for(row.variables, row.body) is not None,
     )
 
 

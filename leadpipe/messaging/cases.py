@@ -30,6 +30,7 @@ class Subject:
     """One message to judge.
 
     Attributes:
+        is_template: WhatsApp only: the approved template says exactly this body (``content_template``).
         judged_for: the moment it is to leave when that lies ahead; None judges for now.
     """
 
@@ -43,6 +44,7 @@ class Subject:
     subject: str
     body: str
     is_model_written: bool
+    is_template: bool = False
     judged_for: datetime | None = None
 
 
@@ -197,7 +199,7 @@ class _Facts:
             relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
             subject=subject.subject or None,
             body=subject.body,
-            is_template=subject.channel == "whatsapp" and has_template,
+            is_template=subject.is_template and has_template,
         )
 
     def _consents_of(self, subject: Subject) -> tuple[Consent, ...]:

@@ -24,6 +24,7 @@ from sqlalchemy import text
 
 from leadpipe.messaging import failpoints, gate
 from leadpipe.messaging.cases import Subject, frozen, read_cases
+from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.entry import Entry, enter, known_intents
 from leadpipe.messaging.protocol import State
 
@@ -191,6 +192,7 @@ def _subject(intent: Intent, now: datetime) -> Subject:
         subject=intent.subject,
         body=intent.body,
         is_model_written=intent.is_model_written,
+        is_template=intent.channel == "whatsapp" and values_for(intent.variables, intent.body) is not None,
         judged_for=intent.due_at if intent.due_at > now else None,
     )
 

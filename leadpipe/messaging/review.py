@@ -15,6 +15,7 @@ from sqlalchemy import text
 from leadpipe.errors import Rejected
 from leadpipe.messaging import gate
 from leadpipe.messaging.cases import Subject
+from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.protocol import Event, Move, State, write
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _EXPIRED = text(
 _ONE = text(
     """
     select m.id::text as id, m.state, m.code, m.person_id, m.contact_point_id, m.plan, m.step, m.channel, m.purpose,
-      m.subject, m.body, m.is_model_written, m.due_at, m.expires_at
+      m.subject, m.body, m.evidence -> 'variables' as variables, m.is_model_written, m.due_at, m.expires_at
     from ledger.messages m where m.id = cast(:id as uuid) for no key update
     """
 )
@@ -161,6 +162,7 @@ def _subject(row: Row[Any], now: datetime) -> Subject:
         subject=row.subject,
         body=row.body,
         is_model_written=row.is_model_written,
+        is_template=row.channel == "whatsapp" and values_for(row.variables, row.body) is not None,
         judged_for=row.due_at if row.due_at > now else None,
     )
 

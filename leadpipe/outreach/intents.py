@@ -64,7 +64,7 @@ def intent_for(
         template_version=rendered.template_version,
         subject=rendered.subject,
         body=rendered.text,
-        variables=variables,
+        variables=rendered.frozen(variables),
         score_pct=score_pct,
         priority=PLAN_PRIORITY.get(plan.name, DEFAULT_PRIORITY) if priority is None else priority,
         is_model_written=False,

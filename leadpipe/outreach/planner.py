@@ -214,7 +214,7 @@ class _Desk:
             template_version=words.template_version,
             subject=words.subject,
             body=words.text,
-            variables=_json(variables),
+            variables=_json(words.frozen(variables)),
             due_at=entry.due_at + spread(row.person_id, step.spread_minutes),
             score_pct=score.pct if score else None,
             priority_band=score.band if score else None,

@@ -5,20 +5,23 @@ What lives here: reading, compiling and rendering the template files. What does 
 
 One source of words: an email's HTML part is the text part's paragraphs inside ``_email.mjml``, compiled once with its
 Jinja placeholders kept; what the gate judged is what the lead reads. A file ``NAME.txt`` that opens with ``Subject:``
-is an email, any other a text. ``NAME.es.txt`` is its Spanish form.
+is an email, any other a text. ``NAME.es.txt`` is its Spanish form. A file that opens with ``Content:`` is a WhatsApp
+message: the approved template it is sent as (``messaging.content_template`` has the words), then one value a line in
+order.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.messaging import content_template
 from leadpipe.messaging.segments import count_segments
 
 if TYPE_CHECKING:
@@ -44,12 +47,20 @@ class Rendered:
         text: an email's text part with ``UNSUBSCRIBE_MARK`` in it, or the text itself.
         segments: SMS segments, 0 for email.
         template_version: hash of the template's sources.
+        content_variables: a WhatsApp message's values by number, with which the approved template says ``text``.
     """
 
     subject: str
     text: str
     segments: int
     template_version: str
+    content_variables: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def frozen(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables to store with the words: the template's own, and the approved template's values if any."""
+        if not self.content_variables:
+            return dict(variables)
+        return {**variables, content_template.CONTENT_VARIABLES: dict(self.content_variables)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,8 @@ class _Compiled:
     subject: _Part | None
     words: _Part
     tail: _Part | None
+    approved: str = ""
+    values: tuple[_Part, ...] = ()
 
 
 def folder() -> Path:
@@ -123,6 +136,8 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
         ConfigurationError: no such template, or a variable it needs is missing; the message names it.
     """
     compiled = _compiled(template, str(variables.get("language", "en")))
+    if compiled.approved:
+        return _as_approved(compiled, variables)
     words = compiled.words.render(variables)
     if compiled.subject is None or compiled.tail is None:
         text = " ".join(words.split())
@@ -130,6 +145,12 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
     subject = " ".join(compiled.subject.render(variables).split())
     text = f"{words}\n\n{compiled.tail.render(variables)}\n"
     return Rendered(subject, text, 0, compiled.version)
+
+
+def _as_approved(compiled: _Compiled, variables: Mapping[str, Any]) -> Rendered:
+    values = content_template.numbered([" ".join(part.render(variables).split()) for part in compiled.values])
+    text = " ".join(content_template.filled(compiled.approved, values).split())
+    return Rendered("", text, count_segments(text).count, compiled.version, values)
 
 
 def render_html(template: str, variables: Mapping[str, Any], *, unsubscribe_url: str) -> str:
@@ -191,6 +212,8 @@ def _compiled(name: str, language: str) -> _Compiled:
     if name not in template_names() or not path.exists():
         raise ConfigurationError(f"no template '{name}' in {folder()}; known: {', '.join(sorted(template_names()))}")
     source = path.read_text(encoding="utf-8")
+    if source.startswith("Content:"):
+        return _compiled_approved(path, name, source)
     if not source.startswith("Subject:"):
         _must_hold(path, source, _TEXT_NEEDS)
         return _Compiled(_hash(source), None, _part(name, source), None)
@@ -205,6 +228,26 @@ def _compiled(name: str, language: str) -> _Compiled:
     )
 
 
+def _compiled_approved(path: Path, name: str, source: str) -> _Compiled:
+    head, _, rest = source.partition("\n")
+    approved, lines = head.removeprefix("Content:").strip(), rest.strip().split("\n")
+    if approved not in content_template.APPROVED:
+        known = ", ".join(content_template.APPROVED)
+        raise ConfigurationError(f"{path}: no approved template '{approved}'; known: {known}")
+    if len(lines) != content_template.count_values(approved):
+        count = content_template.count_values(approved)
+        raise ConfigurationError(f"{path}: '{approved}' takes {count} values, one a line, not {len(lines)}")
+    _must_hold(path, source, _TEXT_NEEDS)
+    return _Compiled(
+        version=_hash(source, content_template.APPROVED[approved]),
+        subject=None,
+        words=_part(name, rest),
+        tail=None,
+        approved=approved,
+        values=tuple(_part(name, line) for line in lines),
+    )
+
+
 def _part(name: str, source: str) -> _Part:
     from jinja2.meta import find_undeclared_variables
 
@@ -213,7 +256,6 @@ def _part(name: str, source: str) -> _Part:
     return _Part(name, source, environment.from_string(source), tuple(reads), {})
 
 
-@lru_cache(maxsize=8)
 @lru_cache(maxsize=8)
 def _tail_part(language: str) -> _Part:
     """What stands below every email, in its language, else in English."""

@@ -14,20 +14,25 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from leadpipe.clock import set_offset
+from leadpipe.clock import FixedClock, set_offset
 from leadpipe.crm import webhooks
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.gateway import catch_up
 from leadpipe.gateway.app import create_app
+from leadpipe.messaging.channels.build import build_channels
 from leadpipe.messaging.channels.twilio_api import build_client
+from leadpipe.messaging.drain import Budget, drain
+from leadpipe.messaging.enqueue import enqueue
+from leadpipe.outreach.first_touch import plan_new_leads
+from leadpipe.outreach.golive import record_go_live
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.app import create_app as create_sandbox
 from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.environment import sandbox_environment
 from leadpipe.sandbox.world import World
-from leadpipe.settings import Settings
+from leadpipe.settings import Sending, Settings
 from tests.gateway.conftest import EMAIL, PHONE
 from tests.gateway.serving import free_socket, served, url_of
 
@@ -111,6 +116,28 @@ def test_a_sent_text_is_reported_until_it_is_delivered(meeting: Meeting) -> None
     meeting.wait_for("select 1 from ledger.inbox where source = 'twilio_status' and kind = 'delivered'")
     found = meeting.rows("select distinct reason, headers ->> 'query' from ledger.inbox")
     assert [tuple(row) for row in found] == [("unmatched", "mid=m-1&plan=p&step=s&occ=1")]
+
+
+def test_what_whatsapp_shows_outside_the_window_is_the_body_that_was_judged(meeting: Meeting) -> None:
+    runtime, clock = meeting.runtime, FixedClock(meeting.world.sandbox.now())
+    settings, at = runtime.settings.model_copy(update={"sending": Sending.LIVE}), clock.now().isoformat()
+    abroad = {"id": 2, "created": at, "updated": at, "firstName": "Cora", "stage": "Lead", "assignedTo": "Marco Ruiz"}
+    abroad |= {"phones": [{"value": "+447700900123"}], "customWhatsAppOptIn": at}
+    upsert_people(runtime.engine, [read_person(abroad)], now=clock.now())
+    with runtime.engine.begin() as connection:
+        record_go_live(connection, clock.now() - timedelta(days=1))
+    intents = plan_new_leads(
+        runtime.engine, [2], listings_by_person={}, market_facts={}, settings=settings, clock=clock
+    )
+    enqueue(runtime.engine, intents, clock=clock, settings=settings, run_key="test-run")
+    # Held until the hours of the place, it leaves in the morning after.
+    clock.advance(timedelta(hours=20))
+    budget = Budget(max_messages=10, max_seconds=60)
+    drain(engine=runtime.engine, channels=build_channels(settings), settings=settings, clock=clock, budget=budget)
+    [ours] = meeting.rows("select channel, state, code, body from ledger.messages where person_id = 2")
+    truth = httpx.get(f"{meeting.base}/_truth/messages", timeout=10).json()
+    assert [(row["channel"], row["body"]) for row in truth] == [("whatsapp", ours.body)], (ours.state, ours.code)
+    assert ours.body.startswith("Hi Cora, this is the automated assistant for Marco Ruiz, Demo Realty,")
 
 
 def ses_client(settings: Settings, service: str, endpoint: str) -> Any:

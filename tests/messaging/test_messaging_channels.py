@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from leadpipe.clock import FixedClock
+from leadpipe.messaging import content_template
 from leadpipe.messaging.channels import aws, twilio_api
 from leadpipe.messaging.channels.base import Channel, SendRequest, SendResult
 from leadpipe.messaging.channels.build import build_channels
@@ -115,6 +116,10 @@ def built(team: Settings) -> Generator[dict[str, Channel]]:
         yield channels
 
 
+TEMPLATE_VALUES = content_template.numbered(["Ana", "assistant", "Bo Lee", "Demo Realty", "Still looking?"])
+TEMPLATED = content_template.filled(content_template.THE_ONE, TEMPLATE_VALUES)
+
+
 def request_for(channel: str, **more: Any) -> SendRequest:
     values: dict[str, Any] = {
         "message_id": "11111111-2222-3333-4444-555555555555",
@@ -128,6 +133,8 @@ def request_for(channel: str, **more: Any) -> SendRequest:
         "occurrence": 2,
         "purpose": "marketing",
     }
+    if channel == "whatsapp":
+        values |= {"body": TEMPLATED, "variables": {"content_variables": TEMPLATE_VALUES}}
     return SendRequest(**(values | more))
 
 
@@ -313,15 +320,21 @@ def test_whatsapp_sends_free_words_in_session_and_the_template_outside(
     accept(provider, "whatsapp")
     built["whatsapp"].send(request_for("whatsapp", is_in_session=True, body="Hi"))
     inside = parse_qs(provider.requests[-1][3].decode())
-    built["whatsapp"].send(request_for("whatsapp", variables={"first_name": "Ana"}))
+    built["whatsapp"].send(request_for("whatsapp"))
     outside = parse_qs(provider.requests[-1][3].decode())
     assert (inside["To"], inside["From"]) == (["whatsapp:+15125550123"], ["whatsapp:+15125550101"])
     assert inside["Body"] == ["Hi"] and "ContentSid" not in inside
     assert outside["ContentSid"] == ["HX" + "0" * 32] and "Body" not in outside
-    assert json.loads(outside["ContentVariables"][0]) == {"1": "Ana"}
+    assert json.loads(outside["ContentVariables"][0]) == TEMPLATE_VALUES
     without = build_channels(team.model_copy(update={"whatsapp_template_sid": ""}))
     before = len(provider.requests)
-    assert without["whatsapp"].send(request_for("whatsapp")) == SendResult.refused("no_whatsapp_template")
+    assert without["whatsapp"].send(request_for("whatsapp")) == SendResult.refused("wa_template_required")
+    for other in (
+        request_for("whatsapp", variables={"first_name": "Ana"}),
+        request_for("whatsapp", body=TEMPLATED + "!"),
+        request_for("whatsapp", variables={"content_variables": TEMPLATE_VALUES | {"4": ""}}),
+    ):
+        assert built["whatsapp"].send(other) == SendResult.refused("wa_template_required")
     assert len(provider.requests) == before
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
+from leadpipe.messaging import content_template
 from leadpipe.messaging import reconcile as module
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
 from leadpipe.messaging.channels.base import SendResult
@@ -237,7 +238,17 @@ def test_a_whatsapp_template_is_known_by_nearness_alone_when_nothing_else_is_nea
     ledger_engine: Engine,
 ) -> None:  # fmt: skip
     _opt_in(ledger_engine, clock)
-    lead = lose(1, "whatsapp", phone="+447911123456", place={}, purpose="inquiry_response", body="Demo Realty: hi")
+    values = content_template.numbered(["Ana", "assistant", "Bo Lee", "Demo Realty", "Still looking?"])
+    words = content_template.filled(content_template.THE_ONE, values)
+    lead = lose(
+        1,
+        "whatsapp",
+        phone="+447911123456",
+        place={},
+        purpose="inquiry_response",
+        body=words,
+        variables={"content_variables": values},
+    )
     for number in range(count):
         twilio.add(lead, clock.now(), to=f"whatsapp:{lead.phone}", body="As rendered", sid=f"SM{number:032d}")
     clock.advance(2 * MINUTE)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.messaging import content_template
 from leadpipe.outreach import templates
 from leadpipe.outreach.variables import clean_name, market_variables
 
@@ -68,6 +69,22 @@ def test_every_text_says_who_writes_and_how_to_stop_within_320_characters(name: 
     assert len(rendered.text) <= 320
     assert 1 <= rendered.segments <= 5
     assert rendered.subject == ""
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if "whatsapp" in name])
+def test_a_whatsapp_message_is_what_the_approved_template_says_with_its_values(name: str) -> None:
+    given = variables(agent_name="Bo\n Lee", side="sell")
+    rendered = templates.render(name, given)
+    frozen = rendered.frozen(given)
+    assert frozen["first_name"] == "Ana"
+    assert content_template.values_for(frozen, rendered.text) == rendered.content_variables
+    assert content_template.values_for(frozen, rendered.text + " ") is None
+    assert rendered.content_variables["3"] == "Bo Lee"
+
+
+def test_a_whatsapp_message_with_an_empty_value_cannot_go_as_the_template() -> None:
+    rendered = templates.render("welcome_whatsapp", variables(agent_name=""))
+    assert content_template.values_for(rendered.frozen({}), rendered.text) is None
 
 
 def test_the_html_part_holds_the_words_of_the_text_part() -> None:

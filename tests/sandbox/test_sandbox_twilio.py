@@ -295,6 +295,9 @@ def test_fates_are_scripted_by_number(sandbox: Any, twilio: Client) -> None:
 # templates and WhatsApp
 
 
+VALUES = '{"1":"Ana","2":"automated assistant","3":"Bo Lee","4":"Demo Realty","5":"Still looking?"}'
+
+
 def whatsapp(client: Client, sandbox: Any, to: str, **content: Any) -> str:
     message = client.messages.create(to=f"whatsapp:{to}", from_=sandbox.config.whatsapp_number, **content)
     return message.sid
@@ -324,7 +327,8 @@ def test_whatsapp_needs_a_template_outside_24_hours_and_marketing_does_not_reach
     if wrote_hours_ago is not None:
         sandbox.call("inbound", **{"channel": "whatsapp", "from": to, "body": "hi"})
         sandbox.control.jump(timedelta(hours=wrote_hours_ago))
-    content = {"content_sid": sandbox.config.whatsapp_template_sid} if has_template else {"body": "hello"}
+    template = {"content_sid": sandbox.config.whatsapp_template_sid, "content_variables": VALUES}
+    content = template if has_template else {"body": "hello"}
     sid = whatsapp(twilio, sandbox, to, **content)
     found = sandbox.wait(lambda: (row := twilio.messages(sid).fetch()).status == status and row)
     assert found.error_code == code
@@ -333,12 +337,38 @@ def test_whatsapp_needs_a_template_outside_24_hours_and_marketing_does_not_reach
 def test_a_template_is_rendered_with_its_variables(sandbox: Any, twilio: Client) -> None:
     sid = whatsapp(
         twilio, sandbox, "+447700900101", content_sid=sandbox.config.whatsapp_template_sid,
-        content_variables='{"1":"Ana","2":"Demo Realty","3":"Still looking?"}',
+        content_variables=VALUES,
     )  # fmt: skip
-    body = "Hi Ana, this is the automated assistant of Demo Realty. Still looking? Reply STOP to opt out."
+    body = (
+        "Hi Ana, this is the automated assistant for Bo Lee, Demo Realty, about your home inquiry. Still looking? "
+        "Reply STOP to opt out."
+    )
     assert twilio.messages(sid).fetch().body == body
     assert sandbox.control.messages()[0]["channel"] == "whatsapp"
     assert sandbox.control.messages()[0]["to"] == "+447700900101"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        '{"1":"Ana"}',
+        "[]",
+        VALUES.replace('"Demo Realty"', '""'),
+        VALUES.replace('"Demo Realty"', "null"),
+        VALUES.replace("Demo Realty", "Demo\\nRealty"),
+        VALUES.replace("Demo Realty", "Demo     Realty"),
+    ],
+    ids=["none", "too few", "no object", "empty", "null", "line break", "run of spaces"],
+)
+def test_a_template_without_a_fit_value_for_each_variable_is_refused(
+    sandbox: Any, twilio: Client, values: str | None
+) -> None:
+    given = {"content_variables": values} if values else {}
+    with pytest.raises(TwilioRestException) as caught:
+        whatsapp(twilio, sandbox, "+447700900101", content_sid=sandbox.config.whatsapp_template_sid, **given)
+    assert (caught.value.status, caught.value.code) == (400, 21656)
+    assert sandbox.control.messages() == []
 
 
 def test_a_template_is_created_submitted_and_approved_a_while_later(sandbox: Any, twilio: Client) -> None:

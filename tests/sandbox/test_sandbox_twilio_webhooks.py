@@ -99,6 +99,7 @@ def test_a_whatsapp_callback_says_it_was_read(sandbox: Any, twilio: Client) -> N
     send(
         twilio, sandbox, to="whatsapp:+447700900101", body=None, messaging_service_sid=None,
         from_=sandbox.config.whatsapp_number, content_sid=sandbox.config.whatsapp_template_sid,
+        content_variables='{"1":"Ana","2":"assistant","3":"Bo Lee","4":"Demo Realty","5":"Still looking?"}',
     )  # fmt: skip
     sandbox.wait(lambda: sorted(statuses(sandbox)) == ["delivered", "queued", "read", "sent"])
     form = next(e.form for e in sandbox.gateway.at("/twilio/status") if e.form["MessageStatus"] == "read")

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.channels.twilio_api import create_message, status_callback
+from leadpipe.messaging.content_template import values_for
 
 if TYPE_CHECKING:
     from twilio.rest import Client
 
     from leadpipe.settings import Settings
 
-# The template's values among an intent's variables: {"1": ..., "2": ...} as WhatsApp numbers them.
-TEMPLATE_VARIABLES = "content_variables"
+# The gate's own code: without words or approval for it, a message may not open a conversation.
+TEMPLATE_REQUIRED = "wa_template_required"
 
 
 class TwilioWhatsApp:
@@ -31,7 +32,10 @@ class TwilioWhatsApp:
         self._settings = settings
 
     def send(self, request: SendRequest) -> SendResult:
-        """Send one message; outside the window without an approved template it is refused here, not by Meta later."""
+        """Send one message, word for word.
+
+        Outside the window what the approved template cannot say exactly is refused here, before any call.
+        """
         arguments: dict[str, Any] = {
             "to": f"whatsapp:{request.to}",
             "from_": self._settings.whatsapp_number,
@@ -39,10 +43,10 @@ class TwilioWhatsApp:
         }
         if request.is_in_session:
             arguments["body"] = request.body
-        elif not self._settings.whatsapp_template_sid:
-            return SendResult.refused("no_whatsapp_template")
         else:
-            values = request.variables.get(TEMPLATE_VARIABLES) or {"1": request.variables.get("first_name") or "there"}
+            values = values_for(request.variables, request.body)
+            if values is None or not self._settings.whatsapp_template_sid:
+                return SendResult.refused(TEMPLATE_REQUIRED)
             arguments["content_sid"] = self._settings.whatsapp_template_sid
             arguments["content_variables"] = json.dumps(values, ensure_ascii=False)
         return create_message(self._client, arguments)

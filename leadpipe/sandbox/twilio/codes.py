@@ -18,7 +18,8 @@ WORDS = {
     21611: "This 'From' number has exceeded the maximum number of queued messages",
     21612: "The 'To' phone number is not currently reachable via SMS",
     21614: "'To' number is not a valid mobile number", 21617: "The concatenated message body exceeds the 1600 "
-    "character limit", 21635: "'To' number cannot be a landline", 21656: "The ContentVariables Parameter is invalid",
+    "character limit", 21635: "'To' number cannot be a landline", 21654: "ContentSid Required",
+    21656: "The ContentVariables Parameter is invalid",
     21703: "The Messaging Service does not exist or has no senders", 35114: "SendAt time must be more than 300 seconds "
     "and at most 35 days ahead", 35117: "Message scheduling needs a Messaging Service and ScheduleType fixed",
     90007: "ValidityPeriod must be between 1 and 36000 seconds",

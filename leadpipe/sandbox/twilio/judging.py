@@ -5,7 +5,6 @@ What lives here: the rules behind Twilio's codes (messaging sheet 1.7, 2.5, 3). 
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -69,11 +68,8 @@ class Judge:
             return 21602
         if len(body) > MAX_BODY:
             return 21617
-        if form.get("ContentVariables"):
-            try:
-                json.loads(form["ContentVariables"])
-            except ValueError:
-                return 21656
+        if unfit := self._templates.refusal(form):
+            return unfit
         if "_" in (urlsplit(form.get("StatusCallback", "")).hostname or ""):
             return 21609
         validity = form.get("ValidityPeriod", "")
