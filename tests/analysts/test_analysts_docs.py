@@ -73,7 +73,7 @@ ANSWERS: list[list[tuple[object, ...]]] = [
         ("Google", 2, 1_000.0, 9_000.0, 8.0),
         ("Billboard", 0, 200.0, 0.0, -1.0),
         ("Zillow", 3, 600.0, 0.0, -1.0),
-        ("Referral", 1, 0.0, 0.0, None),
+        ("Referral", 1, None, 0.0, None),
     ],
     [
         ("Zillow", 3, 2, 1, 1, 1, 0),
@@ -113,7 +113,10 @@ def test_which_hand_offs_wait(seeded: Seeded) -> None:
 
 
 def test_why_a_message_went(seeded: Seeded) -> None:
-    (row,) = answers(seeded, examples("question")[9])
+    (sql,) = examples("question")[9:]
+    anybody = "(select max_by(person_id, accepted_at) from marts.message_lineage)"
+    assert len(answers(seeded, sql)) > 0, "it needs no id of the reader's own"
+    (row,) = answers(seeded, sql.replace(anybody, str(ANN)))
     assert row[1:5] == ("new_lead", "welcome_email", "welcome_email", "email")
     assert row[7:14] == ("created", "Property Inquiry", "Zillow", at("15:00:00"), "inquiry", "zillow", "ALLOW")
 

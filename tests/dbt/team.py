@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, text
 
 from leadpipe.crm import tables as crm
 from leadpipe.crm.landing import land
@@ -70,7 +70,7 @@ def fill_crm(lake: Lake) -> None:
     people = [
         _person(ANN, "Ann", ZILLOW, emails=_emails("ann@example.com"), phones=_phones("+15125550101"),
                 assignedUserId=ADA, assignedTo="Ada Agent", price=450_000, addresses=[{"code": "78701"}]),
-        _person(BEN, "Ben", ZILLOW, emails=_emails("ben@example.com"), phones=_phones("+15125550102"),
+        _person(BEN, "Ben", ZILLOW, emails=_emails("ben@example.com"), phones=_phones("(512) 555-0102"),
                 assignedUserId=BO, assignedTo="Bo Broker"),
         cy | {"stage": "Closed"},
         _person(DEE, "Dee", GOOGLE, phones=_phones("+15125550104")),
@@ -134,6 +134,8 @@ def fill_lake(lake: Lake) -> None:
 def fill_ledger(engine: Engine) -> None:
     """What leadpipe did with them."""
     with engine.begin() as connection:
+        # Messages in the middle of their lives; the ledger lets none be born there.
+        connection.execute(text("set local session_replication_role = replica"))
         for table, rows in _ledger_rows():
             # Identity columns count from one, in the order given here.
             for row in rows:

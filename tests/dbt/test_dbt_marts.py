@@ -103,7 +103,7 @@ def test_a_source_is_measured_by_spend_and_by_the_commission_of_its_deals(seeded
     columns = ("count_leads", "count_deals", "spend_usd", "commission_usd", "spend_per_lead_usd", "roi")
     assert figures(seeded, "marts.source_roi", "source month", *columns) == {
         ("Google", date(2025, 11, 1)): (2, 1, 1_000.0, 9_000.0, 500.0, 8.0),
-        ("Referral", date(2025, 12, 1)): (1, 0, 0.0, 0.0, None, None),
+        ("Referral", date(2025, 12, 1)): (1, 0, None, 0.0, None, None),
         ("Zillow", date(2026, 3, 1)): (3, 0, 600.0, 0.0, 200.0, -1.0),
         ("Billboard", date(2026, 3, 1)): (0, 0, 200.0, 0.0, None, -1.0),
     }

@@ -163,7 +163,7 @@ def test_a_table_shows_its_meaning_to_whoever_describes_it(seeded: Seeded) -> No
     assert seeded.rows(
         "select comment from duckdb_columns() "
         "where schema_name = 'marts' and table_name = 'source_roi' and column_name = 'roi'"
-    ) == [{"comment": "(commission - spend) / spend; null without spend."}]
+    ) == [{"comment": "(commission - spend) / spend; null when spend is not known or 0."}]
 
 
 def test_a_failing_run_says_what_dbt_said(seeded: Seeded) -> None:

@@ -193,7 +193,7 @@ def test_every_job_named_frequent_exists() -> None:
 
 
 def test_the_first_day_starts_what_never_ran_one_by_one_after_the_first_poll(
-    instance: dg.DagsterInstance, ask: Any, add_run: Any
+    instance: dg.DagsterInstance, runtime: Runtime, ask: Any, add_run: Any
 ) -> None:
     from leadpipe.definitions import defs
 
@@ -207,6 +207,13 @@ def test_the_first_day_starts_what_never_ran_one_by_one_after_the_first_poll(
         for name in ("refresh_market", "score_leads", "refresh_listings"):
             assert ask(first_day).job_name == name
             add_run(defs.resolve_job_def(name), DagsterRunStatus.FAILURE)
+        assert isinstance(ask(first_day), dg.SkipReason), "no spend file, and no marts to publish yet"
+        runtime.settings = runtime.settings.model_copy(update={"spend_csv": Path("spend.csv")})
+        assert ask(first_day).job_name == "read_spend"
+        add_run(defs.resolve_job_def("read_spend"), DagsterRunStatus.SUCCESS)
+        add_run(defs.resolve_job_def("refresh_marts"), DagsterRunStatus.SUCCESS)
+        assert ask(first_day).job_name == "publish_marts"
+        add_run(defs.resolve_job_def("publish_marts"), DagsterRunStatus.SUCCESS)
         assert isinstance(ask(first_day), dg.SkipReason)
 
 

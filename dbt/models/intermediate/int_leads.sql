@@ -18,8 +18,9 @@ select
     ---- text
     people.first_name,
     people.last_name,
-    people.email,
-    people.phone,
+    nullif(lower(trim(people.email)), '') as email,
+    {{ e164('people.phone') }} as phone,
+    people.phone as phone_as_given,
     coalesce(people.stage, '<none>') as stage,
     people.type as lead_type,
     coalesce(people.source, '<unspecified>') as source,

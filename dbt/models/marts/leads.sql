@@ -64,6 +64,7 @@ select
     leads.last_name,
     leads.email,
     leads.phone,
+    leads.phone_as_given,
     leads.stage,
     leads.lead_type,
     leads.source,

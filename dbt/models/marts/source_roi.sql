@@ -71,7 +71,8 @@ select
     ---- numerics
     coalesce(counted.count_leads, 0) as count_leads,
     coalesce(revenue.count_deals, 0) as count_deals,
-    coalesce(spend.spend_usd, 0) as spend_usd,
+    -- A month that nobody wrote down is not a month without spending.
+    spend.spend_usd,
     coalesce(revenue.commission_usd, 0) as commission_usd,
     case when counted.count_leads > 0 then spend.spend_usd / counted.count_leads end as spend_per_lead_usd,
     case
