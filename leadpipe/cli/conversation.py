@@ -47,7 +47,7 @@ def show(person: PersonId, as_json: AsJson = False) -> None:
 def pause(person: PersonId, as_json: AsJson = False) -> None:
     """Pause automation for a lead: what waits is cancelled and nothing is sent until `resume`.
 
-    Example: leadpipe conversation pause 42
+    Plans stand where they are and go on afterwards. Example: leadpipe conversation pause 42
     """
     from leadpipe.runtime import open_runtime
 
