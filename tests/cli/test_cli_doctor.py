@@ -24,7 +24,7 @@ from leadpipe.cli.main import app
 from leadpipe.cli.supervisor import STATE_FILE, supervising
 from leadpipe.clock import set_offset
 from leadpipe.crm import custom_fields, webhooks
-from leadpipe.messaging import switch
+from leadpipe.messaging import content_template, switch
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.control import SandboxControl
 from leadpipe.settings import Sending, Settings
@@ -426,6 +426,14 @@ def test_one_wrong_thing_about_a_sender_is_named_with_its_cure(
     right_settings: Settings, check: Callable[[Runtime], Finding], changes: dict[str, Any], says: str, cure: str
 ) -> None:
     assert_wrong(the_one(changed(right_settings, **changes), check), says=says, cure=cure)
+
+
+def test_a_whatsapp_template_with_other_words_than_ours_is_named_with_the_words_to_submit(
+    right_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(content_template.APPROVED, content_template.THE_ONE, "Hi {{1}}, this is {{2}}.")
+    found = the_one(right_settings, checks_twilio.whatsapp)
+    assert_wrong(found, says="has other words", cure="Hi {{1}}, this is {{2}}.")
 
 
 SES_CASES = {
