@@ -30,7 +30,8 @@ _WARM = re.compile(
 _YES = re.compile(r"\b(yes|yep|yup|yeah|sure|absolutely|definitely|si|claro|very interested|of course)\b")
 _COLD = re.compile(
     r"\b(hate|terrible|horrible|awful|worst|angry|upset|annoy\w*|ridiculous|stupid|rude|disgust\w*|scam\w*|ugh|fuck\w*|"
-    r"insane|tired of|sick of|damn|wtf|shit|liar\w*|acoso|pesimo|molest\w*|hart[oa])\b"
+    r"insane|tired of|sick of|damn|wtf|shit|liar\w*|acoso|pesimo|molest\w*|hart[oa]|harass\w*|spam\w*|illegal\w*|fcc|"
+    r"ftc|report(ing|ed)? (you|this)|(file|filing|filed) a complaint|lawsuit|su(e|ing) you|denunciar\w*)\b"
 )
 
 

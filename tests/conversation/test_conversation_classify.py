@@ -49,6 +49,20 @@ def test_intents_and_tone_are_read_as_measured(judged: Judged) -> None:
     assert share([tone == reading.sentiment for _, _, tone, reading in judged]) >= 0.90
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I'm reporting you to the FCC",
+        "This is harassment",
+        "one more text and my lawyer will sue you",
+        "this is illegal",
+    ],
+)
+def test_who_threatens_to_complain_is_not_neutral(words: str) -> None:
+    (reading,) = classify_many([words])
+    assert reading.sentiment == "negative"
+
+
 def test_words_that_nobody_had_seen_are_read_nearly_as_well() -> None:
     """The floor is what was measured once; a refusal that is not carried out must at least reach a person."""
     found = score(judge("fresh"))
