@@ -221,10 +221,25 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def _of_the_demo(settings: Settings) -> Settings:
+    """The settings under which the demo of this home works; the given ones where none does, or if they are its own."""
+    from leadpipe.store.house_settings import demo_variables
+
+    noted = demo_variables(settings.home)
+    # Its own processes, and a test's that changed one setting of it on purpose, bring the demo's sandbox themselves.
+    if not noted or settings.fub_base_url == noted.get("LEADPIPE_FUB_BASE_URL"):
+        return settings
+    own = {name.removeprefix("LEADPIPE_").lower(): value for name, value in noted.items()}
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    # Every field is given, so that nothing of the caller's environment fills a gap.
+    return Settings(_env_file=None, **(defaults | own | {"home": settings.home}))  # pyright: ignore[reportCallIssue]
+
+
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     """Settings from the environment, the given file and, if they name one, a secret of AWS Secrets Manager.
 
-    The environment wins over the file, and the file over the secret.
+    The environment wins over the file, and the file over the secret. Where the home is a demo's, its own settings are
+    the only ones, whoever asks.
 
     Args:
         env_file: file of ``LEADPIPE_NAME=value`` lines; None reads none (the demo and the sandbox never read one).
@@ -235,7 +250,7 @@ def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     from pydantic import ValidationError
 
     try:
-        settings = Settings(_env_file=env_file)  # pyright: ignore[reportCallIssue]
+        settings = _of_the_demo(Settings(_env_file=env_file))  # pyright: ignore[reportCallIssue]
         if not settings.secrets_manager_name:
             return settings
         from leadpipe.vault import read_vault

@@ -13,6 +13,7 @@ from multiprocessing import parent_process
 import dagster as dg
 
 from leadpipe.runtime import Runtime, open_runtime
+from leadpipe.store.house_settings import refuse_other_settings
 
 # How far a run steps back for others on a busy machine, as `nice` counts it; the jobs that answer people say 0.
 NICE_TAG = "leadpipe/nice"
@@ -22,6 +23,8 @@ DEFAULT_NICE = 10
 @cache
 def _from_environment() -> Runtime:
     runtime = open_runtime(env_file=None)
+    # `dg launch` in another shell brings that shell's settings, or none, and would judge by them.
+    refuse_other_settings(runtime.settings)
     if parent_process() is not None:
         # The process of one run, which comes back to the lake for every batch; it ends with the run.
         open_lake = runtime.lake.keep_open()

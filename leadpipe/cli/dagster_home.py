@@ -122,18 +122,32 @@ def dagster_variables(home: Path, database_url: str) -> dict[str, str]:
 def main() -> None:
     """Print the variables as a shell reads them, for Dagster's own commands beside a running system.
 
+    A demo's own settings are among them, its keys being invented; those of a real account never are.
+
     Example: eval "$(python -m leadpipe.cli.dagster_home)"
     """
     import shlex
     import sys
 
+    from leadpipe.cli.failing import failing
+    from leadpipe.cli.services import setting_variables
     from leadpipe.runtime import open_runtime
+    from leadpipe.store.house_settings import demo_variables
 
-    runtime = open_runtime()
-    write_dagster_home(runtime.settings)
-    for name, value in dagster_variables(runtime.settings.home, runtime.database_url).items():
+    with failing():
+        runtime = open_runtime()
+        settings = runtime.settings
+        variables = dagster_variables(settings.home, runtime.database_url)
+        # The running system wrote its own; this shell's settings may be others.
+        if not (folder(settings.home) / "dagster.yaml").exists():
+            write_dagster_home(settings)
+    if demo_variables(settings.home):
+        variables |= setting_variables(settings)
+    for name, value in variables.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 if __name__ == "__main__":
-    main()
+    import typer
+
+    typer.run(main)

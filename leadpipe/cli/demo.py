@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadpipe.cli.failing import failing
+from leadpipe.store.house_settings import DEMO_FILE, note_demo
 
 if TYPE_CHECKING:
     from leadpipe.cli.demo_script import Script
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from leadpipe.cli.supervisor import Supervisor
     from leadpipe.sandbox.config import SandboxConfig
 
-MARK = "demo.json"
+MARK = DEMO_FILE
 # Settings of the user that a demo respects; every other one, and any key, is left outside.
 KEPT = (
     "LEADPIPE_ZILLOW_FOLDER",
@@ -112,6 +113,8 @@ def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, sta
             base_url=f"http://127.0.0.1:{sandbox_port}", gateway_url=f"http://127.0.0.1:{ports.gateway}", seed=seed
         )
         enter_demo_world(home, config, ports)
+        # Whoever looks at this demo or decides in it from another shell does so under its settings.
+        note_demo(home, os.environ)
         settings = load_settings(env_file=None)
         with database(settings, supervisor) as url:
             system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)

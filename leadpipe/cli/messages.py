@@ -62,18 +62,20 @@ def list_(
 
 @app.command()
 def release(message_id: MessageId, by: By = "", as_json: AsJson = False) -> None:
-    """Let a message under review go, if the rules still allow it: it is judged again.
+    """Let a message under review go, if the rules still allow it: it is judged again, by the system's own settings.
 
     Exit 1 when the rules refuse it. Example: leadpipe messages release 5b1c2a0e-3f70-4c55-9f0f-8f3f0d2f9f10
     """
     from leadpipe.messaging import review
+    from leadpipe.store.house_settings import refuse_other_settings
 
-    _decide(
-        lambda runtime: review.release(
+    def judge(runtime: Runtime) -> Decided:
+        refuse_other_settings(runtime.settings)
+        return review.release(
             runtime.engine, message_id, by=_who(by), now=runtime.clock.now(), settings=runtime.settings
-        ),
-        as_json,
-    )
+        )
+
+    _decide(judge, as_json)
 
 
 @app.command()

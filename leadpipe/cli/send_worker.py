@@ -30,6 +30,7 @@ def send_worker(
     from leadpipe.messaging.channels.build import build_channels
     from leadpipe.messaging.drain import run_worker
     from leadpipe.runtime import open_runtime
+    from leadpipe.store.house_settings import refuse_other_settings
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,6 +42,7 @@ def send_worker(
     with failing():
         runtime = open_runtime(env_file=None if no_env_file else Path(".env"))
         try:
+            refuse_other_settings(runtime.settings)
             channels = build_channels(runtime.settings, connections=concurrency)
             names = ", ".join(sorted(channels)) or "no channel"
             typer.echo(f"send-worker: sending={runtime.settings.sending}, {names}, {concurrency} calls at once")

@@ -62,10 +62,12 @@ def resume(as_json: AsJson = False) -> None:
     """
     from leadpipe.messaging import switch
     from leadpipe.runtime import open_runtime
+    from leadpipe.store.house_settings import refuse_other_settings
 
     with failing():
         runtime = open_runtime()
         try:
+            refuse_other_settings(runtime.settings)
             done = switch.resume(
                 runtime.engine,
                 now=runtime.clock.now(),
