@@ -15,8 +15,10 @@ from sqlalchemy import Engine, text
 
 from leadpipe.clock import FixedClock
 from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
+from leadpipe.crm.landing import land
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
+from leadpipe.crm.tables import USERS
 from leadpipe.crm.writeback import WriteBack, journal
 from leadpipe.scoring.features import FEATURES, NAMES
 from leadpipe.scoring.prior import contributions
@@ -183,6 +185,7 @@ def test_only_a_changed_band_or_first_reason_is_written_back_best_first(
     lake: Lake, ledger_engine: Engine, settings: Settings, clock: FixedClock
 ) -> None:
     create_tables(lake)
+    land(lake, USERS, [{"id": 7, "name": "Ada Agent"}], landed_by="poll", now=clock.now())
     for person_id in (1, 2, 3):
         store(ledger_engine, clock, person_id)
     write_scores(
@@ -197,7 +200,9 @@ def test_only_a_changed_band_or_first_reason_is_written_back_best_first(
     assert publish(limit=1) == 1
     assert publish() == 2
     assert publish() == 0
-    written = rows_of(ledger_engine, "select person_id, payload from ledger.writebacks order by priority, id")
+    written = rows_of(
+        ledger_engine, "select person_id, payload from ledger.writebacks where kind = 'fields' order by priority, id"
+    )
     assert [row.person_id for row in written] == [2, 1, 3]
     assert written[0].payload == {SCORE_FIELD: 9.0, REASON_FIELD: "b", PRIORITY_FIELD: "high"}
 
@@ -210,7 +215,12 @@ def test_only_a_changed_band_or_first_reason_is_written_back_best_first(
 
     alerts = rows_of(ledger_engine, "select person_id, kind, body from ledger.alerts order by id")
     assert [(row.person_id, row.kind) for row in alerts] == [(2, "high_score"), (1, "high_score")]
-    assert "assigned to user 7" in alerts[0].body
+    assert "assigned to Ada Agent (7)" in alerts[0].body
+    tasks = rows_of(ledger_engine, "select person_id, payload from ledger.writebacks where kind = 'task' order by id")
+    assert [(row.person_id, row.payload["assignedUserId"], row.payload["name"]) for row in tasks] == [
+        (2, 7, "High priority now (9%): b"),
+        (1, 7, "High priority now (7%): a"),
+    ], "once a rise, not once a scoring"
     assert "example.com" not in alerts[0].body
 
 
