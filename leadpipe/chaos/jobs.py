@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NoReturn
 
-from leadpipe.errors import LeadpipeError
 from leadpipe.runtime import open_runtime
 
 if TYPE_CHECKING:
@@ -59,9 +58,7 @@ def mirror_once(runtime: Runtime) -> None:
 
 
 def run_for_ever(runtime: Runtime, *, is_alone: bool) -> NoReturn:
-    """Every pass at its pace; an outage of PostgreSQL is waited for, as the next run would."""
-    from sqlalchemy.exc import DBAPIError
-
+    """Every pass at its pace; whatever ends one, the next begins a moment later, as Dagster's next run would."""
     next_at = {poll_once: 0.0, mirror_once: time.monotonic() + MIRROR_SECONDS}
     every = {poll_once: POLL_SECONDS, mirror_once: MIRROR_SECONDS}
     while True:
@@ -71,7 +68,7 @@ def run_for_ever(runtime: Runtime, *, is_alone: bool) -> NoReturn:
                 if is_alone and time.monotonic() >= at:
                     next_at[work] = time.monotonic() + every[work]
                     work(runtime)
-        except (DBAPIError, LeadpipeError) as error:
+        except Exception as error:  # noqa: BLE001 - a run of Dagster's may end by anything, and another one starts
             sys.stderr.write(f"{type(error).__name__}: tried again\n")
             time.sleep(OUTAGE_SECONDS)
         time.sleep(IDLE_SECONDS)
