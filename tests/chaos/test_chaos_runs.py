@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +18,8 @@ def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
     """One run of the command: exit code, report, what it said."""
     command = [sys.executable, "-m", "leadpipe.cli.main", "chaos", *SMALL, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    if kept := re.search(r"^kept: (.+)$", done.stderr, re.M):
+        shutil.rmtree(kept[1], ignore_errors=True)
     return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
 
