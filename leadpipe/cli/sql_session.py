@@ -141,6 +141,7 @@ class Session:
         except duckdb.Error as error:
             if _is_gone(error):
                 raise TransientError(f"PostgreSQL does not answer: {_first_line(error)}; `leadpipe doctor`") from None
+            _must_answer(self._lake.database_url)
             if "extension" in str(error).lower() and "not found" in str(error).lower():
                 raise ConfigurationError(
                     f"DuckDB's extensions are not installed in {self.home.absolute()}: it was never set up, or for "
@@ -198,13 +199,13 @@ def _lake(settings: Settings) -> Lake:
     from leadpipe.store.server import database_url_of
 
     url = database_url_of(settings)
-    if settings.database_url:
-        _must_answer(url)
     return Lake(database_url=url, data_path=settings.lake_url, home=settings.home, memory_limit=MEMORY_LIMIT)
 
 
 def _must_answer(url: str) -> None:
-    """Ask PostgreSQL itself, before DuckDB blames an extension for a server that is away.
+    """Ask PostgreSQL itself, when DuckDB blames an extension: the server may be away.
+
+    Only then: with psycopg loaded first, three of four shells that had stopped a query were aborted while they ended.
 
     Raises:
         TransientError: it does not answer, in its own words; they hold no password.
