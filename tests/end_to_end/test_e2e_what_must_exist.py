@@ -189,6 +189,13 @@ def test_sending_the_ledger_and_the_truth_know_the_same_messages(finished: Finis
     assert theirs - ours == set()
     late = {row[0] for row in finished.rows("select id::text from ledger.messages where state = 'accepted'")}
     assert ours - theirs <= late | _sent_after_the_last_look(finished)
+    words = {
+        row[0]: row[1]
+        for row in finished.rows("select id::text, body from ledger.messages where channel in ('sms', 'whatsapp')")
+    }
+    texts = [row for row in finished.witness.messages if row["our_id"] in words]
+    assert texts
+    assert [(row["channel"], row["body"]) for row in texts if row["body"] != words[row["our_id"]]] == []
 
 
 def _sent_after_the_last_look(finished: Finished) -> set[str]:
