@@ -145,6 +145,8 @@ def test_a_planned_restart_replaces_a_healthy_process(tmp_path: Path) -> None:
         time.sleep(0.3)
         supervisor.watch()
         until(lambda: len(pids(tmp_path)) == 2)
+        first, second = pids(tmp_path)
+        assert first != second
 
 
 KILLED_SUPERVISOR = """

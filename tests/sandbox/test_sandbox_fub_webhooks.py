@@ -196,6 +196,7 @@ def test_a_406_or_410_deletes_the_hook(hooked: Any, status: int) -> None:
     hooked.gateway.statuses = [status]
     hooked.fub().post("people", {"firstName": "Ana"})
     hooked.wait(lambda: hooked.fub().get("webhooks")["webhooks"] == [])
+    assert len(hooked.gateway.posted) == 1
 
 
 def test_a_hook_that_fails_for_nine_days_is_disabled(hooked: Any) -> None:

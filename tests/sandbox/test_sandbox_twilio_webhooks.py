@@ -93,6 +93,8 @@ def test_what_never_left_twilio_is_failed_at_once(sandbox: Any, twilio: Client) 
     sandbox.call("outcomes", **{TO: {"later": 30001}})
     send(twilio, sandbox)
     sandbox.wait(lambda: statuses(sandbox) == ["failed"])
+    (report,) = sandbox.gateway.at("/twilio/status")
+    assert report.form["ErrorCode"] == "30001"
 
 
 def test_a_whatsapp_callback_says_it_was_read(sandbox: Any, twilio: Client) -> None:
