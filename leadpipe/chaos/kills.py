@@ -30,12 +30,15 @@ NAMES_OF = {Kind.WORKER: tuple(WORKER), Kind.GATEWAY: tuple(GATEWAY), Kind.DAEMO
 LONGEST_WAIT_SECONDS = {Kind.WORKER: 1.0, Kind.GATEWAY: 3.0, Kind.POSTGRES: 8.0, Kind.DAEMON: 8.0}
 # How long traps wait to be struck before the kill happens anyway.
 PATIENCE_SECONDS = {Kind.WORKER: 10.0, Kind.GATEWAY: 10.0, Kind.POSTGRES: 10.0, Kind.DAEMON: 15.0}
-# Of two traps the one that comes first on a message's way is always struck; what is rare is looked for all at once.
-TRAPS_AT_ONCE = {Kind.WORKER: 1, Kind.GATEWAY: 1, Kind.POSTGRES: 1, Kind.DAEMON: 2}
+# Of two traps the one that comes first on a message's way is always struck. What a run does is rarer than what workers
+# do, so all of its hungry steps get traps at once: the common ones soon are not hungry any more.
+TRAPS_AT_ONCE = {Kind.WORKER: 1, Kind.GATEWAY: 1, Kind.POSTGRES: 3, Kind.DAEMON: 6}
+# A step is hungry while it was hit at most so many times more than the one hit least.
+HUNGRY_WITHIN = 1
 # So far may one lane be ahead of the slowest; lanes of a few kills hold nobody up.
 LEAD, MANY = 0.05, 20
 # Messages that providers took for each kill, after the first few; a lane waits for neither longer than this.
-MESSAGES_A_KILL, HEAD_START = 4, 20
+MESSAGES_A_KILL, HEAD_START = 5, 20
 LONGEST_PAUSE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
 
@@ -150,6 +153,7 @@ class Kills:
             ]
             dice.shuffle(free)
             places = sorted(free, key=lambda place: hits[place[1]])[:count]
+            places = [place for place in places if hits[place[1]] <= hits[places[0][1]] + HUNGRY_WITHIN]
             for traps, name in places:
                 traps.set(name, victim)
         return places

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from leadpipe.conversation.history import Conversation
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="Conversations with leads: show, pause, resume.", no_args_is_help=True)
+app = typer.Typer(
+    help="Conversations with leads: show, pause, resume.",
+    epilog="Example: leadpipe conversation show 1207",
+    no_args_is_help=True,
+)
 
 PersonId = Annotated[int, typer.Argument(metavar="PERSON", help="Person id, as in Follow Up Boss.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]

@@ -19,7 +19,11 @@ from leadpipe.cli.failing import failing
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="Webhooks, callbacks and replies as they came in.", no_args_is_help=True)
+app = typer.Typer(
+    help="Webhooks, callbacks and replies as they came in.",
+    epilog="Example: leadpipe inbox list --state kept_aside",
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 STATES = ("new", "handled", "kept_aside")

@@ -6,6 +6,8 @@ What lives here: which commands exist and how an error of ours reads on stderr. 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from leadpipe.cli import (
@@ -30,11 +32,29 @@ from leadpipe.cli import (
 
 app = typer.Typer(
     name="leadpipe",
-    help="Answers every new real-estate lead within minutes, revives the aged ones, and says why each message went.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"leadpipe {version('leadpipe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Answers every new real-estate lead within minutes, revives the aged ones, and says why each message went."""
+    del version  # its callback has already answered
+
 
 app.command("demo")(demo.demo)
 app.command("up")(up.up)

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from leadpipe.messaging.review import Decided, Listed
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="Messages that wait for a person: list, release, reject, resolve.", no_args_is_help=True)
+app = typer.Typer(
+    help="Messages that wait for a person: list, release, reject, resolve.",
+    epilog="Example: leadpipe messages list --state review",
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 MessageId = Annotated[str, typer.Argument(metavar="ID", help="Message id, from `leadpipe messages list`.")]

@@ -13,7 +13,11 @@ import typer
 
 from leadpipe.errors import LeadpipeError
 
-app = typer.Typer(help="The lead score: train it, judge it, put it in force.", no_args_is_help=True)
+app = typer.Typer(
+    help="The lead score: train it, judge it, put it in force.",
+    epilog="Example: leadpipe model report",
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Version = Annotated[str | None, typer.Argument(help="A version; empty means the one in force.")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +20,13 @@ from leadpipe.cli.failing import failing
 if TYPE_CHECKING:
     from leadpipe.policy.pack import PolicySettings
 
-app = typer.Typer(help="May a message go? The rules, on cases of your own.", no_args_is_help=True)
+app = typer.Typer(
+    help="May a message go? The rules, on cases of your own.",
+    epilog="Example: leadpipe policy check --jsonl cases.jsonl",
+    no_args_is_help=True,
+)
 
-# What of the settings a verdict depends on; a settings file may hold others too, they do not matter here.
+# What of the settings a verdict depends on; a settings file may hold the other settings too, they do not matter here.
 _TEXTS = ("brokerage_name", "postal_address", "a2p_campaign_id", "sms_provider")
 _LISTS = ("sms_disabled_states",)
 _PREFIX = "leadpipe_"
@@ -80,6 +84,7 @@ def _policy(path: Path | None) -> PolicySettings:
     if path is None:
         return DEMO_POLICY
     named = {name.lower().removeprefix(_PREFIX): value for name, value in _read(path).items()}
+    _refuse_unknown(path, named)
     changes: dict[str, Any] = {name: str(named[name] or "") for name in _TEXTS if name in named}
     for name in _LISTS:
         if name in named:
@@ -89,7 +94,23 @@ def _policy(path: Path | None) -> PolicySettings:
     return replace(DEMO_POLICY, **changes)
 
 
+def _refuse_unknown(path: Path, names: Iterable[str]) -> None:
+    """A mistyped name would leave the demo's value in force, and every verdict would seem to be of the file."""
+    import difflib
+
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.settings import Settings
+
+    known = Settings.model_fields
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "; docs/configuration.md has all"
+            raise ConfigurationError(f"--settings {path}: {name} is no setting{hint}")
+
+
 def _read(path: Path) -> dict[str, Any]:
+    """Names and values of the file; of a .env file those of ours, it may serve other programs too."""
     import yaml
     from dotenv import dotenv_values
 
@@ -102,6 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
                 return {str(name): value for name, value in read.items()}
             raise ConfigurationError(f"--settings {path} holds no names with values")
         path.read_text(encoding="utf-8")
-        return dict(dotenv_values(path, interpolate=False))
+        values = dotenv_values(path, interpolate=False)
+        return {name: value for name, value in values.items() if name.lower().startswith(_PREFIX)}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"--settings {path} cannot be read: {error}") from error

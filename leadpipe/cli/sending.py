@@ -18,7 +18,11 @@ from leadpipe.cli.failing import failing
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="Stop all sending now, resume it, see where it stands.", no_args_is_help=True)
+app = typer.Typer(
+    help="Stop all sending now, resume it, see where it stands.",
+    epilog='Example: leadpipe sending stop --reason "wrong template"',
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 

@@ -127,32 +127,36 @@ class Shell:
 
     # answering
 
-    def _answer(self, text: str) -> None:
-        error = self._stoppably(text) if self._is_tty else self._print_all(text)
+    def _answer(self, text: str, *, nothing: str | None = None) -> None:
+        """Print the answer, or ``nothing`` as an error where there are no rows and that means a wrong name."""
+        error = self._stoppably(text, nothing) if self._is_tty else self._print_all(text, nothing)
         if error is not None:
             self._has_failed = True
             sys.stdout.flush()
             self._say(error)
 
-    def _print_all(self, text: str) -> str | None:
+    def _print_all(self, text: str, nothing: str | None = None) -> str | None:
         """Answer every statement; what went wrong, in words."""
         import duckdb
 
         try:
             for statement in self._session.statements(text):
-                print_rows(self._session.execute(statement), self._output, sys.stdout)
+                answer = self._session.execute(statement)
+                if nothing is not None and answer is not None and not answer.limit(1).fetchall():
+                    return nothing
+                print_rows(answer, self._output, sys.stdout)
         except (LeadpipeError, duckdb.Error) as error:  # a shell outlives any statement
             return str(error)
         return None
 
-    def _stoppably(self, text: str) -> str | None:
+    def _stoppably(self, text: str, nothing: str | None = None) -> str | None:
         """The same, while Ctrl-C stops the statement and not the shell.
 
         Python handles a signal between two of its own instructions, and a statement is one of them however long it
         takes; so it runs in a thread, and this one waits for the signal.
         """
         said: list[str | None] = []
-        work = threading.Thread(target=lambda: said.append(self._print_all(text)))
+        work = threading.Thread(target=lambda: said.append(self._print_all(text, nothing)))
         is_stopped = False
         work.start()
         while work.is_alive():
@@ -173,7 +177,7 @@ class Shell:
             case ".tables":
                 self._answer(TABLES)
             case ".schema" if rest:
-                self._answer(_columns_query(rest))
+                self._answer(_columns_query(rest), nothing=f"no table {rest}; .tables lists what there is")
             case ".schema":
                 self._answer("describe")
             case ".reach":

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
 
 app = typer.Typer(
-    help="Our webhooks and custom fields at Follow Up Boss: install, look at, remove.", no_args_is_help=True
+    help="Our webhooks and custom fields at Follow Up Boss: install, look at, remove.",
+    epilog="Example: leadpipe webhooks status",
+    no_args_is_help=True,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]

@@ -139,8 +139,8 @@ def test_statements_from_a_pipe_are_answered_one_by_one_and_an_error_ends_nothin
 
 def test_the_shell_lists_tables_describes_them_and_says_how_far_time_travel_goes(here: Environment) -> None:
     typed = (
-        ".tables", ".schema marts.leads", ".schema raw.spend", ".reach", ".mode csv", "select 1 as a;", ".nonsense",
-        ".quit", "select 2;",
+        ".tables", ".schema marts.leads", ".schema raw.spend", ".schema marts.nosuch", ".reach", ".mode csv",
+        "select 1 as a;", ".nonsense", ".quit", "select 2;",
     )  # fmt: skip
     done = ask(here, said="\n".join(typed))
     assert "raw.fub__people" in done.stdout
@@ -149,7 +149,8 @@ def test_the_shell_lists_tables_describes_them_and_says_how_far_time_travel_goes
     assert done.stdout.endswith("a\n1\n"), "nothing is read after .quit"
     assert "AT (TIMESTAMP => ...) reaches back to 2" in done.stderr
     assert "no such command: .nonsense" in done.stderr
-    assert done.returncode == 0
+    assert "no table marts.nosuch; .tables lists what there is" in done.stderr
+    assert done.returncode == 2
 
 
 class Terminal:

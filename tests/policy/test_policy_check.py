@@ -132,6 +132,21 @@ def test_a_settings_file_changes_what_it_names(tmp_path: Path, name: str) -> Non
     assert (answer["decision"], answer["code"]) == ("BLOCK", "state_sms_disabled")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("LEADPIPE_SMS_DISABLED_STATE=IL\n", "sms_disabled_state is no setting; did you mean sms_disabled_states?"),
+        ("LEADPIPE_XYZZY=1\n", "xyzzy is no setting; docs/configuration.md has all"),
+    ],
+)
+def test_a_mistyped_setting_is_named_and_nothing_is_judged(tmp_path: Path, words: str, said: str) -> None:
+    path = tmp_path / "team.env"
+    path.write_text(f"OTHER_PROGRAMS_NAME=1\n{words}", encoding="utf-8")
+    result = check(EXAMPLE, words=("--settings", str(path)))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
 def test_an_unregistered_team_may_text_nobody(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("LEADPIPE_A2P_CAMPAIGN_ID=\n", encoding="utf-8")
