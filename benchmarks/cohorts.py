@@ -14,27 +14,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.first_touch import PatientWorld
+from benchmarks.world import running_world
 from leadpipe.cli import truth
-from leadpipe.cli.database import database
-from leadpipe.cli.demo import FOREIGN, enter_demo_world
 from leadpipe.cli.demo_script import ENQUEUE_JOB, JUMP, NIGHTLY_JOB, QUEUE_ASSET, cohorts_before
-from leadpipe.cli.demo_world import World
-from leadpipe.cli.services import free_port
-from leadpipe.cli.supervisor import stop_signals, supervising
-from leadpipe.cli.system import Ports, System
-from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.control import jump_all
-from leadpipe.settings import load_settings
+
+if TYPE_CHECKING:
+    from leadpipe.cli.demo_world import World
 
 LONGEST_SECONDS = 900
 PLAN = "reactivation"
@@ -60,31 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--aged", type=int, default=2_000, help="aged people there from the start")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-", dir="/tmp"))
-    home.chmod(0o755)
-    try:
-        result = _measure(home, options.aged)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with running_world(aged=options.aged, has_caps=False) as world:
+        result = {"aged": options.aged} | _run(world)
     print(json.dumps(result) if options.json else _in_words(result))
     wrong = ("accepted_by_backfills", "added_by_nightly", "more_than_one", "unexplained", "duplicates")
     return 1 if any(result[name] for name in wrong) or not result["accepted"] else 0
-
-
-def _measure(home: Path, aged: int) -> dict[str, Any]:
-    with stop_signals() as stop, supervising(home) as supervisor:
-        ports = Ports(gateway=free_port(), dagster=free_port(), code_server=free_port())
-        config = SandboxConfig(
-            base_url=f"http://127.0.0.1:{free_port()}", gateway_url=f"http://127.0.0.1:{ports.gateway}"
-        )
-        enter_demo_world(home, config, ports)  # its caps are beyond any demo's size
-        settings = load_settings(env_file=None)
-        with database(settings, supervisor) as url:
-            system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
-            world = PatientWorld(system=system, config=config)
-            with world.closing():
-                world.set_up(aged=aged, stop=stop, tell=lambda words: print(words, file=sys.stderr))
-                return {"aged": aged} | _run(world)
 
 
 def _run(world: World) -> dict[str, Any]:

@@ -13,29 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.world import running_world
 from leadpipe.cli import truth
-from leadpipe.cli.database import database
-from leadpipe.cli.demo import FOREIGN, enter_demo_world
 from leadpipe.cli.demo_script import NIGHTLY_JOB, QUEUE_ASSET, cohorts_before
-from leadpipe.cli.demo_world import World
-from leadpipe.cli.services import free_port
-from leadpipe.cli.supervisor import stop_signals, supervising
-from leadpipe.cli.system import Ports, System
-from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import load_settings
 
-# The CRM's own limits would stretch the first sync of 100,000 people over an hour, which is not what is measured.
-BULK_LIMITS = {"default": 100_000, "people": 100_000, "events": 100_000}
-CAPS = ("RUN", "HOUR", "DAY", "NUMBER_PER_DAY", "PLAN_PER_DAY")
+if TYPE_CHECKING:
+    from leadpipe.cli.demo_world import World
+
 LONGEST_SECONDS = 1_800
 QUIET_SECONDS = 75
 
@@ -47,46 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--per-minute", type=float, default=20.0, help="new leads that arrive each minute")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-", dir="/tmp"))
-    home.chmod(0o755)
-    try:
-        result = _measure(home, aged=options.aged, per_minute=options.per_minute)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with running_world(aged=options.aged, has_caps=True) as world:
+        result = {"aged": options.aged} | _beside_the_night(world, per_minute=options.per_minute)
     print(json.dumps(result) if options.json else _in_words(result))
     p99 = result["first_touch_seconds"]["p99"]
     return 0 if p99 is not None and p99 <= 60 else 1
-
-
-def _measure(home: Path, *, aged: int, per_minute: float) -> dict[str, Any]:
-    with stop_signals() as stop, supervising(home) as supervisor:
-        ports = Ports(gateway=free_port(), dagster=free_port(), code_server=free_port())
-        config = SandboxConfig(
-            base_url=f"http://127.0.0.1:{free_port()}", gateway_url=f"http://127.0.0.1:{ports.gateway}"
-        )
-        enter_demo_world(home, config, ports)
-        for cap in CAPS:
-            del os.environ[f"LEADPIPE_CAP_PER_{cap}"]
-        settings = load_settings(env_file=None)
-        with database(settings, supervisor) as url:
-            system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
-            world = PatientWorld(system=system, config=config)
-            with world.closing():
-                begun = time.monotonic()
-                world.set_up(aged=aged, stop=stop, tell=lambda words: print(words, file=sys.stderr))
-                print(f"live after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-                result = _beside_the_night(world, per_minute=per_minute)
-    return {"aged": aged} | result
-
-
-class PatientWorld(World):
-    """A world whose CRM lets a big first sync through."""
-
-    def _sync(self) -> None:
-        import httpx
-
-        httpx.post(f"{self.config.base_url}/_control/limits", json=BULK_LIMITS, timeout=10).raise_for_status()
-        super()._sync()
 
 
 def _beside_the_night(world: World, *, per_minute: float) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from leadpipe.chaos.script import Kind
 from leadpipe.chaos.traps import Traps
 from leadpipe.chaos.weather import bad_weather
 from leadpipe.cli import services
+from leadpipe.cli.sandbox_world import SandboxWorld
 from leadpipe.cli.services import CODE_SERVER, DAEMON, GATEWAY, SANDBOX, WEBSERVER, Service
 from leadpipe.errors import TransientError
 from leadpipe.store.server import EmbeddedServer
@@ -30,10 +30,7 @@ from leadpipe.store.server import EmbeddedServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from leadpipe.cli.system import System, Tell
-    from leadpipe.runtime import Runtime
-    from leadpipe.sandbox.config import SandboxConfig
-    from leadpipe.sandbox.control import SandboxControl
+    from leadpipe.cli.system import Tell
 
 JOBS = "jobs"
 READY_SECONDS = 120.0
@@ -50,8 +47,8 @@ RUNS = "runs"
 
 
 @dataclass(kw_only=True)
-class ChaosWorld:
-    """One system and its sandbox.
+class ChaosWorld(SandboxWorld):
+    """One system and its sandbox; the driver's own runtime never meets a trap.
 
     Attributes:
         count_workers: send workers beside each other.
@@ -59,25 +56,9 @@ class ChaosWorld:
         without: safeguards taken away from the workers (``messaging.safeguards``).
     """
 
-    system: System
-    config: SandboxConfig
     count_workers: int
     with_dagster: bool
     without: tuple[str, ...] = ()
-
-    @cached_property
-    def runtime(self) -> Runtime:
-        """Ledger, lake, clock and clients of the driver, which never meets a trap."""
-        from leadpipe.runtime import Runtime
-
-        return Runtime(self.system.settings)
-
-    @cached_property
-    def sandbox(self) -> SandboxControl:
-        """The sandbox from the outside."""
-        from leadpipe.sandbox.control import SandboxControl
-
-        return SandboxControl(self.config.base_url)
 
     @cached_property
     def traps(self) -> dict[str, Traps]:
@@ -88,16 +69,6 @@ class ChaosWorld:
     def server(self) -> EmbeddedServer:
         """The database's server."""
         return EmbeddedServer(self.system.settings.home)
-
-    @contextmanager
-    def closing(self) -> Generator[None]:
-        """Close at the end what was opened."""
-        try:
-            yield
-        finally:
-            for name in ("sandbox", "runtime"):
-                if name in self.__dict__:
-                    self.__dict__[name].close()
 
     # coming up
 

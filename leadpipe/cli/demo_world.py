@@ -8,65 +8,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from leadpipe.cli import services
 from leadpipe.cli.dagster_api import FAILED, UNDER_WAY, DagsterApi
 from leadpipe.cli.live_view import Snapshot, look
 from leadpipe.cli.report import Backfilled, Planned, Report, build_report
+from leadpipe.cli.sandbox_world import SandboxWorld
 from leadpipe.cli.services import SANDBOX
 from leadpipe.clock import WallClock
 from leadpipe.errors import LeadpipeError, TransientError
 
 if TYPE_CHECKING:
-    from leadpipe.cli.system import System, Tell
-    from leadpipe.runtime import Runtime
-    from leadpipe.sandbox.config import SandboxConfig
-    from leadpipe.sandbox.control import SandboxControl
+    from leadpipe.cli.system import Tell
 
 READY_SECONDS = 120
 
 
 @dataclass(kw_only=True)
-class World:
-    """One demo's parts, each opened when first used; use it inside ``closing``."""
+class World(SandboxWorld):
+    """One demo's parts, Dagster's too; use it inside ``closing``."""
 
-    system: System
-    config: SandboxConfig
     _last: Snapshot | None = field(default=None, repr=False)
-
-    @cached_property
-    def runtime(self) -> Runtime:
-        """Ledger, lake, clock, clients."""
-        from leadpipe.runtime import Runtime
-
-        return Runtime(self.system.settings)
-
-    @cached_property
-    def sandbox(self) -> SandboxControl:
-        """The sandbox from the outside."""
-        from leadpipe.sandbox.control import SandboxControl
-
-        return SandboxControl(self.config.base_url)
+    _closes: ClassVar[tuple[str, ...]] = ("dagster", *SandboxWorld._closes)
 
     @cached_property
     def dagster(self) -> DagsterApi:
         """The running Dagster."""
         return DagsterApi(self.system.dagster_url)
-
-    @contextmanager
-    def closing(self) -> Generator[None]:
-        """Close at the end what was opened."""
-        try:
-            yield
-        finally:
-            for name in ("dagster", "sandbox", "runtime"):
-                if name in self.__dict__:
-                    self.__dict__[name].close()
 
     @property
     def links(self) -> dict[str, str]:
