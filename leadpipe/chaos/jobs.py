@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NoReturn
@@ -70,6 +71,7 @@ def run_for_ever(runtime: Runtime, *, is_alone: bool) -> NoReturn:
                     work(runtime)
         except Exception as error:  # noqa: BLE001 - a run of Dagster's may end by anything, and another one starts
             sys.stderr.write(f"{type(error).__name__}: tried again\n")
+            traceback.print_exc(limit=-12)
             time.sleep(OUTAGE_SECONDS)
         time.sleep(IDLE_SECONDS)
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 0.05
 LINE_SECONDS, COUNT_SECONDS = 10.0, 0.5
-# Ten minutes now and then let second messages and look-ups happen while processes die; all of them together end before
-# the evening, when nobody may be texted.
-JUMP = timedelta(minutes=10)
-KILLS_A_JUMP = 25
-MOST_JUMPS = 36
+# Longer than a dead run's leases, and time for second messages and look-ups while processes die; all of them together
+# end before the evening, when nobody may be texted.
+JUMP = timedelta(minutes=4)
+KILLS_A_JUMP = 10
+MOST_JUMPS = 95
 # Parts of the load: what keeps every step busy until the last kill.
 KILLS_A_PART, FEWEST_PARTS, MOST_PARTS = 50, 1, 15
 

@@ -140,11 +140,13 @@ def _write(engine: Engine, batch: list[Intent], *, clock: Clock, settings: Setti
         )
 
     for attempt in stamina.retry_context(on=is_deadlock, attempts=DEADLOCK_ATTEMPTS, wait_initial=0.05):
-        with attempt, engine.begin() as connection:
-            entries = _enter(connection, batch, now=clock.now(), settings=settings, run_key=run_key)
-            failpoints.hit("enqueue.before_commit")
-        failpoints.hit("enqueue.committed")
-        return [(entry.intent.id, str(entry.state), entry.code) for entry in entries]
+        # The attempt keeps a deadlock from being raised here; what follows the commit must stand inside of it.
+        with attempt:
+            with engine.begin() as connection:
+                entries = _enter(connection, batch, now=clock.now(), settings=settings, run_key=run_key)
+                failpoints.hit("enqueue.before_commit")
+            failpoints.hit("enqueue.committed")
+            return [(entry.intent.id, str(entry.state), entry.code) for entry in entries]
     raise AssertionError("stamina ends by returning or raising")
 
 

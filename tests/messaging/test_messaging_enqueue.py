@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import OperationalError
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import enqueue as module
@@ -264,3 +266,20 @@ def test_runs_that_meet_at_the_same_addresses_store_each_intent_once(
     assert sum(one.count_repeats for one in done) == 250
     assert len(rows("messages")) == len(rows("verdicts")) == len(rows("decisions")) == 50
     assert len({row.contact_point_id for row in rows("messages")}) == 50
+
+
+def test_a_batch_that_met_a_deadlock_is_written_once_the_other_one_is_through(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter, tries = module._enter, []
+
+    def deadlocked_once(*arguments: Any, **named: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError("insert", {}, DeadlockDetected("deadlock detected"))
+        return enter(*arguments, **named)
+
+    monkeypatch.setattr(module, "_enter", deadlocked_once)
+    found = put(intent(add_lead(1), "email"))
+    assert (len(tries), found.count_by_state) == (2, {"queued": 1})
+    assert len(rows("messages")) == 1
