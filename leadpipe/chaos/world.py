@@ -181,20 +181,21 @@ class ChaosWorld(SandboxWorld):
         if kind is Kind.WORKER:
             # One that is still starting has nothing to lose.
             pids = [pid for pid in pids if _age_seconds(pid) > STARTED_SECONDS]
-        if kind is Kind.DAEMON and self.with_dagster:
-            pids += self._runs()
+        if kind is Kind.DAEMON:
+            pids += self._children(JOBS) + (self._children(CODE_SERVER) if self.with_dagster else [])
         return pids
 
-    def _runs(self) -> list[int]:
+    def _children(self, name: str) -> list[int]:
+        """The processes that do the work of a service: run processes of the code server, the child of the jobs."""
         import psutil
 
-        pid = self.system.supervisor.pid_of(CODE_SERVER)
+        pid = self.system.supervisor.pid_of(name)
         if pid is None:
             return []
         with suppress(psutil.Error):
-            # The first child keeps track of shared resources and runs nothing.
             children = psutil.Process(pid).children(recursive=True)
-            return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+            # The code server's first child keeps track of shared resources and runs nothing.
+            return [child.pid for child in children if name == JOBS or "spawn_main" in " ".join(child.cmdline())]
         return []
 
     def postmaster(self) -> int | None:
