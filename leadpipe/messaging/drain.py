@@ -1,22 +1,24 @@
 """The one function that sends: claim, call in parallel, write outcomes, until nothing is due or the budget is used.
 
-What lives here: the loop. What does not: which message goes (``claim``), how (``channels``), what an answer means
-(``outcomes``). First touch calls it for its own messages, the ``send_due`` job and ``leadpipe send-worker`` for the
-rest.
+What lives here: the loop. What does not: which message goes (``claim``), the calls under way (``calls``), what an
+answer means (``outcomes``). First touch calls it for its own messages, the ``send_due`` job and ``leadpipe
+send-worker`` for the rest.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from leadpipe.messaging import caps, failpoints, outcomes, suppression, switch, workers
+from leadpipe.messaging import caps, outcomes, suppression, switch, workers
 from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.breaker import Breakers
-from leadpipe.messaging.channels.base import Channel, SendResult
+from leadpipe.messaging.calls import Calls
+from leadpipe.messaging.channels.base import Channel
 from leadpipe.messaging.claim import claim
 
 if TYPE_CHECKING:
@@ -80,14 +82,20 @@ def drain(
     """
     if only_message_ids is not None and not only_message_ids:
         return DrainReport()
-    with workers.sign_of_life(engine) as life, ThreadPoolExecutor(concurrency, "send") as pool:
+    calls = Calls(
+        channels=channels,
+        concurrency=concurrency,
+        is_clear=partial(is_still_clear, engine),
+        late_after_seconds=RECHECK_AFTER_SECONDS,
+    )
+    with workers.sign_of_life(engine) as life, calls:
         loop = _Loop(
             engine=engine,
             channels=channels,
             settings=settings,
             clock=clock,
             life=life,
-            pool=pool,
+            calls=calls,
             concurrency=concurrency,
             breakers=breakers or Breakers(),
             only_message_ids=only_message_ids,
@@ -157,36 +165,41 @@ class _Loop:
     settings: Settings
     clock: Clock
     life: workers.Life
-    pool: ThreadPoolExecutor
+    calls: Calls
     concurrency: int
     breakers: Breakers
     only_message_ids: Sequence[str] | None
     counter: caps.Counter = field(default_factory=caps.Counter)
     report: DrainReport = field(default_factory=DrainReport)
-    in_flight: dict[Future[SendResult], Claimed] = field(default_factory=dict[Future[SendResult], Claimed])
+    unwritten: Exception | None = None
 
     def run(self, budget: Budget) -> DrainReport:
-        started = time.monotonic()
-        has_more, failed = True, None
-        while has_more or self.in_flight:
-            is_spent = (
-                self.report.count_called >= budget.max_messages or time.monotonic() - started >= budget.max_seconds
-            )
-            if has_more and is_spent:
-                has_more, self.report.stopped_by = False, "budget"
-            free = min(self.concurrency - len(self.in_flight), budget.max_messages - self.report.count_called)
-            # Claims of half the pool or more: a transaction a message would cost more than the call.
-            if has_more and free > 0 and (free * 2 >= self.concurrency or not self.in_flight):
-                try:
-                    has_more = self._claim(free)
-                except Exception as error:  # noqa: BLE001 - raised below, once the calls under way are written down
-                    has_more, failed = False, error
-            if self.in_flight:
-                done, _ = wait(self.in_flight, return_when=FIRST_COMPLETED)
-                self._record(done)
-        if failed is not None:
-            raise failed
+        """Claim on this thread and write outcomes on another: neither waits for the other's commit."""
+        outcomes_by_state = DrainReport()
+        writer = threading.Thread(target=self._write_outcomes, args=(outcomes_by_state,), name="outcomes")
+        writer.start()
+        try:
+            self._claim_all(budget)
+        finally:
+            self.calls.no_more()
+            writer.join()
+        if self.unwritten is not None:
+            raise self.unwritten
+        self.report.add(outcomes_by_state.counts)
         return self.report
+
+    def _claim_all(self, budget: Budget) -> None:
+        deadline = time.monotonic() + budget.max_seconds
+        while True:
+            room = self.calls.wait_for_room(until=lambda: self.unwritten is not None)
+            if self.unwritten is not None:
+                return
+            free = min(room, budget.max_messages - self.report.count_called)
+            if free <= 0 or time.monotonic() >= deadline:
+                self.report.stopped_by = "budget"
+                return
+            if not self._claim(free):
+                return
 
     def _claim(self, count: int) -> bool:
         """Claim and start up to ``count`` calls; False when nothing more is to be had now."""
@@ -208,39 +221,30 @@ class _Loop:
         )
         # Messages that go to `sending` are counted by their outcome.
         self.report.add({state: n for state, n in found.counts.items() if state != "sending"})
-        claimed_at = time.monotonic()
-        for claimed in found.claimed:
-            self.in_flight[self.pool.submit(self._call, claimed, claimed_at)] = claimed
+        self.calls.start(found.claimed)
         self.report.count_called += len(found.claimed)
         if not found.counts:
             self.report.stopped_by = found.stopped_by or ("provider_down" if closed else "")
         return bool(found.counts)
 
-    def _call(self, claimed: Claimed, claimed_at: float) -> SendResult:
-        """The one call of this attempt. Nothing of it raises: an exception of ours before the call is no send."""
-        if time.monotonic() - claimed_at > RECHECK_AFTER_SECONDS:
-            try:
-                if not is_still_clear(self.engine, claimed):
-                    return SendResult.not_sent("overtaken")
-            except Exception as error:  # noqa: BLE001 - what cannot be looked up may have been refused by the person
-                return SendResult.not_sent(f"unchecked_{type(error).__name__}")
-        failpoints.hit("call.before")
+    def _write_outcomes(self, report: DrainReport) -> None:
+        """Write what calls did, in groups as they come, until the last; what goes wrong ends the claims too."""
         try:
-            result = self.channels[claimed.request.channel].send(claimed.request)
-        except Exception as error:  # noqa: BLE001 - a poison message must not take its batch along
-            # Channels catch everything from the call on, so this came from building the request.
-            return SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}")
-        failpoints.hit("call.answered")
-        return result
+            for called in self.calls.finished():
+                report.add(self._record(called))
+                self.calls.settle(len(called))
+        except Exception as error:  # noqa: BLE001 - raised by the thread that claims
+            self.unwritten = error
+            self.calls.wake()
 
-    def _record(self, done: set[Future[SendResult]]) -> None:
+    def _record(self, called: Sequence[outcomes.Called]) -> dict[str, int]:
         """Write outcomes; a ledger that is away for a moment is waited for, since the calls have been made."""
         import stamina
         from sqlalchemy.exc import OperationalError
 
-        called = [(self.in_flight.pop(future), future.result()) for future in done]
         for claimed, result in called:
             self.breakers.note(self.channels[claimed.request.channel].provider, result)
         for attempt in stamina.retry_context(on=OperationalError, attempts=None, timeout=LEDGER_PATIENCE_SECONDS):
             with attempt:
-                self.report.add(outcomes.record(self.engine, called, now=self.clock.now()))
+                return outcomes.record(self.engine, called, now=self.clock.now())
+        raise AssertionError("stamina ends by returning or raising")

@@ -10,7 +10,6 @@ says the same; a test compares the two.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from sqlalchemy import text
 
 from leadpipe.errors import PermanentError
@@ -279,7 +279,12 @@ def write(connection: Connection, moves: Sequence[tuple[State, Move]], *, at: da
     ]
     with database_refusals():
         written = connection.execute(
-            _WRITE, {"moves": json.dumps(rows, default=str), "at": at, "went_out": [str(s) for s in sorted(WENT_OUT)]}
+            _WRITE,
+            {
+                "moves": orjson.dumps(rows, default=str).decode(),
+                "at": at,
+                "went_out": [str(s) for s in sorted(WENT_OUT)],
+            },
         ).rowcount
     if written != len(moves):
         raise IllegalMove(f"{len(moves) - written} of {len(moves)} messages were not in the state they were read in")

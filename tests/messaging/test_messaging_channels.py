@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -18,8 +19,8 @@ from pydantic import SecretStr
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import content_template
-from leadpipe.messaging.channels import aws, twilio_api
-from leadpipe.messaging.channels.base import Channel, SendRequest, SendResult
+from leadpipe.messaging.channels import aws, twilio_api, twilio_pooled
+from leadpipe.messaging.channels.base import Channel, PooledChannel, SendRequest, SendResult
 from leadpipe.messaging.channels.build import build_channels
 from leadpipe.messaging.links import read_token
 from leadpipe.settings import Settings
@@ -105,14 +106,39 @@ def team(provider: Provider) -> Settings:
     )
 
 
+@dataclass
+class Pooled:
+    """A channel on kept connections, asked as the others are: each call in a pool of its own."""
+
+    channel: PooledChannel
+
+    @property
+    def provider(self) -> str:
+        return self.channel.provider
+
+    def send(self, request: SendRequest) -> SendResult:
+        async def once() -> SendResult:
+            async with self.channel.pooled(2) as send:
+                return await send(request)
+
+        return asyncio.run(once())
+
+
+def pooled(channel: Channel) -> Pooled:
+    assert isinstance(channel, PooledChannel)
+    return Pooled(channel)
+
+
 @pytest.fixture(scope="module")
 def built(team: Settings) -> Generator[dict[str, Channel]]:
-    """The channels under test: email by SES, sms and whatsapp by Twilio, sns by Amazon SNS."""
+    """The channels under test: email by SES, sms and whatsapp by Twilio (also pooled), sns by Amazon SNS."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(twilio_api, "TIMEOUT_SECONDS", SHORT)
         patch.setattr(aws, "READ_TIMEOUT_SECONDS", SHORT)
         channels = build_channels(team)
         channels["sns"] = build_channels(team.model_copy(update={"sms_provider": "sns"}))["sms"]
+        channels["pooled sms"] = pooled(channels["sms"])
+        channels["pooled whatsapp"] = pooled(channels["whatsapp"])
         yield channels
 
 
@@ -121,6 +147,7 @@ TEMPLATED = content_template.filled(content_template.THE_ONE, TEMPLATE_VALUES)
 
 
 def request_for(channel: str, **more: Any) -> SendRequest:
+    channel = channel.removeprefix("pooled ")
     values: dict[str, Any] = {
         "message_id": "11111111-2222-3333-4444-555555555555",
         "channel": "sms" if channel == "sns" else channel,
@@ -153,6 +180,8 @@ ACCEPTED = {
     "whatsapp": ((201, TWILIO_OK), SID),
     "email": ((200, {"MessageId": "0100-abc"}), "0100-abc"),
     "sns": ((200, SNS_OK), "m-1"),
+    "pooled sms": ((201, TWILIO_OK), SID),
+    "pooled whatsapp": ((201, TWILIO_OK), SID),
 }
 
 
@@ -222,6 +251,7 @@ ANSWERS: list[tuple[str, str, Any, str]] = [
     ("sns", "internal error", sns_error(500, "InternalError"), "unknown InternalError"),
     ("sns", "taken, unreadable", (200, b"<PublishResponse"), "unknown ResponseParserError"),
 ]  # fmt: skip
+ANSWERS += [(f"pooled {channel}", *rest) for channel, *rest in ANSWERS if channel in {"sms", "whatsapp"}]
 
 
 @pytest.mark.parametrize(
@@ -250,6 +280,9 @@ LOST: list[tuple[str, str, str]] = [
     ("cut", "sms", "ChunkedEncodingError"),
     ("cut", "email", "no_message_id"),
     ("cut", "sns", "ResponseParserError"),
+    ("hang up", "pooled sms", "ServerDisconnectedError"),
+    ("be slow", "pooled sms", "SocketTimeoutError"),
+    ("cut", "pooled sms", "ClientPayloadError"),
 ]
 
 
@@ -277,27 +310,31 @@ def test_where_nobody_listens_nothing_was_sent(team: Settings, channel: str) -> 
                 "sms_provider": "sns" if channel == "sns" else "twilio",
             }
         )
-        result = build_channels(settings)["sms" if channel == "sns" else channel].send(request_for(channel))
+        name = "sms" if channel == "sns" else channel.removeprefix("pooled ")
+        found = build_channels(settings)[name]
+        result = (pooled(found) if channel.startswith("pooled") else found).send(request_for(channel))
     assert (str(result.outcome), result.needs_person) == ("not_sent", False)
 
 
 @pytest.mark.parametrize(
     ("waits", "seconds"), [("7", 7.0), (None, 0.0), ("not a number", 0.0)], ids=["seconds", "absent", "unreadable"]
 )
+@pytest.mark.parametrize("channel", ["sms", "pooled sms"])
 def test_twilio_is_given_the_time_it_asks_for(
-    provider: Provider, built: dict[str, Channel], waits: str | None, seconds: float
+    provider: Provider, built: dict[str, Channel], channel: str, waits: str | None, seconds: float
 ) -> None:
     status, body = twilio_error(429, 20429)
     provider.answer(status, body, **({"Retry_After": waits} if waits else {}))
-    result = built["sms"].send(request_for("sms"))
+    result = built[channel].send(request_for(channel))
     assert (str(result.outcome), result.retry_after_seconds) == ("not_sent", seconds)
 
 
+@pytest.mark.parametrize("channel", ["sms", "pooled sms"])
 def test_a_text_carries_our_id_in_its_callback_and_the_words_as_they_stand(
-    provider: Provider, built: dict[str, Channel]
+    provider: Provider, built: dict[str, Channel], channel: str
 ) -> None:
-    accept(provider, "sms")
-    built["sms"].send(request_for("sms", body="Hi – “Ana”"))
+    accept(provider, channel)
+    built[channel].send(request_for(channel, body="Hi – “Ana”"))
     _, path, headers, body = provider.requests[-1]
     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
     assert path == f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
@@ -312,6 +349,79 @@ def test_a_text_carries_our_id_in_its_callback_and_the_words_as_they_stand(
         "occ": ["2"],
     }
     assert "rp=all" in callback.fragment
+
+
+@dataclass
+class Keeper:
+    """A provider that keeps connections open, or closes them after an answer: what came on which connection."""
+
+    url: str = ""
+    closes_after_answer: bool = False
+    hangs_up_at: int = -1
+    came: list[int] = field(default_factory=list[int])
+    count_connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection, self.count_connections = self.count_connections, self.count_connections + 1
+        answer = json.dumps(TWILIO_OK).encode()
+        head = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
+        try:
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                length = request.lower().split(b"content-length:")[1].split(b"\r\n")[0]
+                await reader.readexactly(int(length))
+                self.came.append(connection)
+                if len(self.came) - 1 == self.hangs_up_at:
+                    break
+                writer.write(head.encode() + answer)
+                await writer.drain()
+                if self.closes_after_answer:
+                    break
+        except asyncio.IncompleteReadError:
+            pass
+        writer.close()
+
+
+def send_in_one_pool(team: Settings, keeper: Keeper, count: int) -> list[SendResult]:
+    """Results of so many texts, one after the other, with a breath between them."""
+
+    async def go() -> list[SendResult]:
+        async with await asyncio.start_server(keeper.serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            channel = build_channels(team.model_copy(update={"twilio_base_url": url}))["sms"]
+            assert isinstance(channel, PooledChannel)
+            found: list[SendResult] = []
+            async with channel.pooled(2) as send:
+                for _ in range(count):
+                    found.append(await send(request_for("sms")))
+                    await asyncio.sleep(0.05)
+            return found
+
+    return asyncio.run(go())
+
+
+def test_a_pool_uses_a_connection_again_while_it_is_fresh(team: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper()
+    assert send_in_one_pool(team, keeper, 3) == [SendResult.accepted(SID)] * 3
+    assert keeper.came == [0, 0, 0]
+    monkeypatch.setattr(twilio_pooled, "KEPT_SECONDS", 0.01)
+    idle = Keeper()
+    assert send_in_one_pool(team, idle, 3) == [SendResult.accepted(SID)] * 3
+    assert idle.came == [0, 1, 2]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used(team: Settings) -> None:
+    keeper = Keeper(closes_after_answer=True)
+    assert send_in_one_pool(team, keeper, 3) == [SendResult.accepted(SID)] * 3
+    assert keeper.came == [0, 1, 2]
+
+
+def test_a_kept_connection_that_breaks_under_a_call_leaves_it_unknown_after_one_request(team: Settings) -> None:
+    keeper = Keeper(hangs_up_at=1)
+    results = send_in_one_pool(team, keeper, 3)
+    assert results == [
+        SendResult.accepted(SID), SendResult.unknown("ServerDisconnectedError"), SendResult.accepted(SID)
+    ]  # fmt: skip
+    assert keeper.came == [0, 0, 1]
 
 
 def test_whatsapp_sends_free_words_in_session_and_the_template_outside(

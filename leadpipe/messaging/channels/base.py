@@ -6,10 +6,11 @@ What lives here: request, result and the protocol. What does not: providers (one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,4 +101,16 @@ class Channel(Protocol):
 
     def send(self, request: SendRequest) -> SendResult:
         """Make at most one request to the provider; never raises for what the provider or the network did."""
+        ...
+
+
+SendPooled = Callable[[SendRequest], Awaitable[SendResult]]
+
+
+@runtime_checkable
+class PooledChannel(Channel, Protocol):
+    """A channel whose calls need no thread each: many share one event loop and the connections it keeps."""
+
+    def pooled(self, connections: int) -> AbstractAsyncContextManager[SendPooled]:
+        """The same as ``send``, while the block runs, with up to so many connections kept for the next call."""
         ...

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.channels.base import SendPooled, SendRequest, SendResult
 from leadpipe.messaging.channels.twilio_api import create_message, status_callback
+from leadpipe.messaging.channels.twilio_pooled import pooled_sender
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from twilio.rest import Client
 
     from leadpipe.settings import Settings
@@ -30,6 +33,13 @@ class TwilioSms:
 
     def send(self, request: SendRequest) -> SendResult:
         """Send one text."""
+        return create_message(self._client, self._arguments(request))
+
+    def pooled(self, connections: int) -> AbstractAsyncContextManager[SendPooled]:
+        """Send on kept connections."""
+        return pooled_sender(self._settings, connections, self._arguments)
+
+    def _arguments(self, request: SendRequest) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "to": request.to,
             "body": request.body,
@@ -42,4 +52,4 @@ class TwilioSms:
             arguments["messaging_service_sid"] = self._settings.twilio_messaging_service_sid
         else:
             arguments["from_"] = self._settings.sms_number
-        return create_message(self._client, arguments)
+        return arguments

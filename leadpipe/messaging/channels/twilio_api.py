@@ -6,6 +6,7 @@ what to put into a message (``sms_twilio``, ``whatsapp``).
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -21,6 +22,7 @@ from leadpipe.messaging.channels.codes import twilio_refusal
 if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
+log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 15.0
 # Twilio's connection overrides: three tries, after any failure of ours; by default a 5xx loses the report (sheet 2.3).
 _OVERRIDES = "ct=2000&rt=5000&rc=3&rp=all"
@@ -35,22 +37,30 @@ class BaseUrlHttpClient(TwilioHttpClient):
 
     def __init__(self, base_url: str = "") -> None:
         super().__init__(pool_connections=False, timeout=TIMEOUT_SECONDS)
-        self._base = urlsplit(base_url) if base_url else None
+        self._base_url = base_url
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
         """As Twilio's, with scheme, host and path prefix swapped; a 429 raises with the wait it asked for."""
-        from leadpipe.crm.ratelimit import retry_after_seconds
-
-        if self._base is not None:
-            wanted = urlsplit(url)
-            path = self._base.path.rstrip("/") + wanted.path
-            url = urlunsplit((self._base.scheme, self._base.netloc, path, wanted.query, wanted.fragment))
-        response = super().request(method, url, *args, **kwargs)
+        response = super().request(method, on_base_url(url, self._base_url), *args, **kwargs)
         if response.status_code == 429:
-            headers = response.headers or {}
-            wait = retry_after_seconds(headers.get("Retry-After"), default=0.0)
-            raise RateLimited("Twilio asks to slow down", retry_after_seconds=wait)
+            raise asked_to_slow_down((response.headers or {}).get("Retry-After"))
         return response
+
+
+def on_base_url(url: str, base_url: str) -> str:
+    """The SDK's address with scheme, host and path prefix of the base URL; as it is without one."""
+    if not base_url:
+        return url
+    base, wanted = urlsplit(base_url), urlsplit(url)
+    path = base.path.rstrip("/") + wanted.path
+    return urlunsplit((base.scheme, base.netloc, path, wanted.query, wanted.fragment))
+
+
+def asked_to_slow_down(retry_after: str | None) -> RateLimited:
+    """A 429 as the error that carries its wait."""
+    from leadpipe.crm.ratelimit import retry_after_seconds
+
+    return RateLimited("Twilio asks to slow down", retry_after_seconds=retry_after_seconds(retry_after, default=0.0))
 
 
 def build_client(settings: Settings) -> Client:
@@ -70,24 +80,34 @@ def status_callback(settings: Settings, request: SendRequest) -> str:
     return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}#{_OVERRIDES}"
 
 
-def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:  # noqa: PLR0911 - a table of exceptions
+def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:
     """One create call, and what it certainly did; any class of failure not named here is unknown."""
     from requests import exceptions as http
-    from twilio.base.exceptions import TwilioRestException
 
     try:
         message = client.messages.create(**arguments)
-    except RateLimited as error:
-        return SendResult.not_sent("20429", retry_after_seconds=error.retry_after_seconds)
-    except TwilioRestException as error:
-        return twilio_refusal(error.status, error.code)
     except http.ConnectTimeout:
         return SendResult.not_sent("ConnectTimeout")
     except http.ConnectionError as error:
         return _connection_outcome(error)
     except Exception as error:  # noqa: BLE001 - once the call began, what is not known to have failed is unknown
-        return SendResult.unknown(type(error).__name__)
-    # A 2xx without a body raises nothing and yields sid=None (sheet 1.7).
+        return failed(error)
+    return taken(message)
+
+
+def failed(error: Exception) -> SendResult:
+    """What a create call certainly did that raised this."""
+    from twilio.base.exceptions import TwilioRestException
+
+    if isinstance(error, RateLimited):
+        return SendResult.not_sent("20429", retry_after_seconds=error.retry_after_seconds)
+    if isinstance(error, TwilioRestException):
+        return twilio_refusal(error.status, error.code)
+    return SendResult.unknown(type(error).__name__)
+
+
+def taken(message: Any) -> SendResult:
+    """The answer of a create call; a 2xx without a body raises nothing and yields sid=None (sheet 1.7)."""
     if not isinstance(message.sid, str) or not _SID.fullmatch(message.sid):
         return SendResult.unknown("no_sid")
     return SendResult.accepted(message.sid)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.messaging.channels.base import SendRequest, SendResult
+from leadpipe.messaging.channels.base import SendPooled, SendRequest, SendResult
 from leadpipe.messaging.channels.twilio_api import create_message, status_callback
+from leadpipe.messaging.channels.twilio_pooled import pooled_sender
 from leadpipe.messaging.content_template import values_for
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from twilio.rest import Client
 
     from leadpipe.settings import Settings
@@ -36,6 +39,14 @@ class TwilioWhatsApp:
 
         Outside the window what the approved template cannot say exactly is refused here, before any call.
         """
+        arguments = self._arguments(request)
+        return arguments if isinstance(arguments, SendResult) else create_message(self._client, arguments)
+
+    def pooled(self, connections: int) -> AbstractAsyncContextManager[SendPooled]:
+        """Send on kept connections."""
+        return pooled_sender(self._settings, connections, self._arguments)
+
+    def _arguments(self, request: SendRequest) -> dict[str, Any] | SendResult:
         arguments: dict[str, Any] = {
             "to": f"whatsapp:{request.to}",
             "from_": self._settings.whatsapp_number,
@@ -49,4 +60,4 @@ class TwilioWhatsApp:
                 return SendResult.refused(TEMPLATE_REQUIRED)
             arguments["content_sid"] = self._settings.whatsapp_template_sid
             arguments["content_variables"] = json.dumps(values, ensure_ascii=False)
-        return create_message(self._client, arguments)
+        return arguments

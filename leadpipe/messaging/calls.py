@@ -1,0 +1,180 @@
+"""The calls of one drain: each attempt's one call, begun at once, and what came of it, handed back in groups.
+
+What lives here: a thread for a call that blocks, one event loop for all that pool their connections, the last look
+before a call that had to wait, how many are under way. What does not: which messages are called (``claim``), how
+(``channels``), what an answer means (``outcomes``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from leadpipe.messaging import failpoints, outcomes
+from leadpipe.messaging.batch import Claimed
+from leadpipe.messaging.channels.base import Channel, PooledChannel, SendPooled, SendResult
+from leadpipe.messaging.outcomes import Called
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+# How long a result waits for those that come with it: one commit for all costs less than each its own.
+GATHER_SECONDS = 0.004
+
+
+class Calls:
+    """The calls under way, begun by one thread and taken over by another.
+
+    A call is under way until its outcome is written (``settle``). Use it inside ``with``; nothing of it raises for what
+    a call or its provider did.
+
+    ``is_clear`` is asked of an attempt that could not be called at once (``late_after_seconds`` after ``start``): False
+    leaves it certainly unsent.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: Mapping[str, Channel],
+        concurrency: int,
+        is_clear: Callable[[Claimed], bool],
+        late_after_seconds: float,
+    ) -> None:
+        self._channels = channels
+        self._concurrency = concurrency
+        self._is_clear = is_clear
+        self._late_after_seconds = late_after_seconds
+        # None: no more calls will be begun.
+        self._done: SimpleQueue[Called | None] = SimpleQueue()
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+        self._pooled: dict[str, SendPooled] = {}
+        self._count_under_way = 0
+        self._count_unheard = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self._threads = self._stack.enter_context(ThreadPoolExecutor(self._concurrency, "send"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def start(self, claimed: Sequence[Claimed]) -> None:
+        """Begin the call of each attempt."""
+        started_at = time.monotonic()
+        with self._changed:
+            self._count_under_way += len(claimed)
+            self._count_unheard += len(claimed)
+        pooled: list[tuple[SendPooled, Claimed]] = []
+        for one in claimed:
+            channel = self._channels[one.request.channel]
+            if isinstance(channel, PooledChannel):
+                pooled.append((self._pool_of(one.request.channel, channel), one))
+            else:
+                self._threads.submit(self._call, channel, one, started_at)
+        if pooled and self._portal is not None:
+            self._portal.start_task_soon(self._call_all, pooled, started_at)
+
+    def no_more(self) -> None:
+        """Nothing will be begun any more: ``finished`` ends with the last call under way."""
+        self._done.put(None)
+
+    def finished(self) -> Iterator[list[Called]]:
+        """Results as they come, those that come together in one group, until ``no_more`` and the last of them."""
+        is_ending = False
+        while not is_ending or self._count_unheard:
+            found = [self._done.get()]
+            if self._count_unheard > 1:
+                time.sleep(GATHER_SECONDS)
+            with suppress(Empty):
+                while True:
+                    found.append(self._done.get_nowait())
+            is_ending = is_ending or None in found
+            called = [one for one in found if one is not None]
+            with self._changed:
+                self._count_unheard -= len(called)
+            if called:
+                yield called
+
+    def settle(self, count: int) -> None:
+        """The outcomes of so many calls are written."""
+        with self._changed:
+            self._count_under_way -= count
+            self._changed.notify_all()
+
+    def wait_for_room(self, *, until: Callable[[], bool]) -> int:
+        """Wait until half of the places are free, or ``until`` says so; returns how many are.
+
+        Claims of half the places or more: a transaction a message would cost more than the call.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._count_under_way * 2 <= self._concurrency or until())
+            return self._concurrency - self._count_under_way
+
+    def wake(self) -> None:
+        """Let ``wait_for_room`` look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    # one call
+
+    def _call(self, channel: Channel, claimed: Claimed, started_at: float) -> None:
+        try:
+            result = self._late(claimed) if self._is_late(started_at) else None
+            if result is None:
+                failpoints.hit("call.before")
+                result = channel.send(claimed.request)
+                failpoints.hit("call.answered")
+        except Exception as error:  # noqa: BLE001 - a poison message must not take its batch along
+            result = _unsendable(error)
+        self._done.put((claimed, result))
+
+    async def _call_all(self, calls: Sequence[tuple[SendPooled, Claimed]], started_at: float) -> None:
+        await asyncio.gather(*(self._call_pooled(send, claimed, started_at) for send, claimed in calls))
+
+    async def _call_pooled(self, send: SendPooled, claimed: Claimed, started_at: float) -> None:
+        try:
+            result = await asyncio.to_thread(self._late, claimed) if self._is_late(started_at) else None
+            if result is None:
+                failpoints.hit("call.before")
+                result = await send(claimed.request)
+                failpoints.hit("call.answered")
+        except Exception as error:  # noqa: BLE001 - as above
+            result = _unsendable(error)
+        self._done.put((claimed, result))
+
+    def _is_late(self, started_at: float) -> bool:
+        return time.monotonic() - started_at > self._late_after_seconds
+
+    def _late(self, claimed: Claimed) -> SendResult | None:
+        """What becomes of an attempt that had to wait; None when it may still be called."""
+        try:
+            return None if self._is_clear(claimed) else SendResult.not_sent("overtaken")
+        except Exception as error:  # noqa: BLE001 - what cannot be looked up may have been refused by the person
+            return SendResult.not_sent(f"unchecked_{type(error).__name__}")
+
+    def _pool_of(self, name: str, channel: PooledChannel) -> SendPooled:
+        """The channel's kept connections, opened at its first message and closed with the drain."""
+        if name not in self._pooled:
+            from anyio.from_thread import start_blocking_portal
+
+            if self._portal is None:
+                self._portal = self._stack.enter_context(start_blocking_portal("asyncio", {"use_uvloop": True}))
+            opening = self._portal.wrap_async_context_manager(channel.pooled(self._concurrency))
+            self._pooled[name] = self._stack.enter_context(opening)
+        return self._pooled[name]
+
+
+def _unsendable(error: Exception) -> SendResult:
+    """Channels catch everything from the call on, so this came from building the request."""
+    return SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}")
