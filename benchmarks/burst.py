@@ -13,23 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.world import running_world
 from leadpipe.cli import truth
-from leadpipe.cli.database import database
-from leadpipe.cli.demo import FOREIGN, enter_demo_world
-from leadpipe.cli.demo_world import World
-from leadpipe.cli.services import free_port
-from leadpipe.cli.supervisor import stop_signals, supervising
-from leadpipe.cli.system import Ports, System
-from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import load_settings
+from leadpipe.sandbox.fub.limits import LIMITS
+
+if TYPE_CHECKING:
+    from leadpipe.cli.demo_world import World
 
 LONGEST_SECONDS = 180.0
 LOOK_EVERY_SECONDS = 2.0
@@ -41,38 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--leads", type=int, default=1_000, help="new leads of the burst")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long they take to arrive")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
-    parser.add_argument("--keep", action="store_true", help="leave the home where it is, to read its logs")
     options = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-", dir="/tmp"))
-    home.chmod(0o755)
-    try:
-        result = _measure(home, leads=options.leads, seconds=options.seconds)
-    finally:
-        if options.keep:
-            print(f"the home is {home}", file=sys.stderr)
-        else:
-            shutil.rmtree(home, ignore_errors=True)
+    with running_world(aged=0, has_caps=False) as world:
+        world.sandbox.set_limits(dict(LIMITS))
+        result = _burst(world, leads=options.leads, seconds=options.seconds)
     print(json.dumps(result) if options.json else _in_words(result))
     touch = result["first_touch_seconds"]
     is_met = touch["max"] is not None and touch["max"] <= 60 and touch["p50"] <= 20
     return 0 if is_met and not result["duplicates"] else 1
-
-
-def _measure(home: Path, *, leads: int, seconds: float) -> dict[str, Any]:
-    with stop_signals() as stop, supervising(home) as supervisor:
-        ports = Ports(gateway=free_port(), dagster=free_port(), code_server=free_port())
-        config = SandboxConfig(
-            base_url=f"http://127.0.0.1:{free_port()}", gateway_url=f"http://127.0.0.1:{ports.gateway}"
-        )
-        enter_demo_world(home, config, ports)
-        settings = load_settings(env_file=None)
-        with database(settings, supervisor) as url:
-            system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
-            world = World(system=system, config=config)
-            with world.closing():
-                world.set_up(aged=0, stop=stop, tell=lambda words: print(words, file=sys.stderr))
-                time.sleep(5)
-                return _burst(world, leads=leads, seconds=seconds)
 
 
 def _burst(world: World, *, leads: int, seconds: float) -> dict[str, Any]:

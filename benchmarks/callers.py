@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 OK = b"HTTP/1.1 200"
 
@@ -46,8 +47,7 @@ class _Line(asyncio.Protocol):
         self._number, self._due_at = -1, 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def ask(self, number: int, due_at: float) -> None:
         self._number, self._due_at = number, due_at

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import cast
 
 TWILIO_PATH = b"/2010-04-01/Accounts/"
 SES_PATH = b"/v2/email/outbound-emails"
@@ -39,8 +40,7 @@ class Instant(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is whole."""

@@ -132,9 +132,9 @@ class Calls:
         try:
             result = self._late(claimed) if self._is_late(started_at) else None
             if result is None:
-                failpoints.hit("call.before")
+                _about_to_call()
                 result = channel.send(claimed.request)
-                failpoints.hit("call.answered")
+                _answered()
         except Exception as error:  # noqa: BLE001 - a poison message must not take its batch along
             result = _unsendable(error)
         self._done.put((claimed, result))
@@ -146,9 +146,9 @@ class Calls:
         try:
             result = await asyncio.to_thread(self._late, claimed) if self._is_late(started_at) else None
             if result is None:
-                failpoints.hit("call.before")
+                _about_to_call()
                 result = await send(claimed.request)
-                failpoints.hit("call.answered")
+                _answered()
         except Exception as error:  # noqa: BLE001 - as above
             result = _unsendable(error)
         self._done.put((claimed, result))
@@ -173,6 +173,14 @@ class Calls:
             opening = self._portal.wrap_async_context_manager(channel.pooled(self._concurrency))
             self._pooled[name] = self._stack.enter_context(opening)
         return self._pooled[name]
+
+
+def _about_to_call() -> None:
+    failpoints.hit("call.before")
+
+
+def _answered() -> None:
+    failpoints.hit("call.answered")
 
 
 def _unsendable(error: Exception) -> SendResult:
