@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-SUPPORT = {"__init__", "__main__", "aged_leads", "ages", "callers", "instant", "procrastinate_jobs", "world"}
+SUPPORT = {"__init__", "__main__", "aged_leads", "ages", "callers", "instant", "machine", "procrastinate_jobs", "world"}
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.callers import Heard, at_pace, closed_loop
+from benchmarks.machine import cpu_seconds, server_cpu_seconds
 from leadpipe.cli.services import free_port
 
 SYSTEM_KEY, TOKEN = "lp-bench-system-key-0001", "fub-token-of-the-benchmark"
@@ -64,9 +65,12 @@ def _measure(home: Path, count: int, lines: int) -> dict[str, Any]:
     runtime = Runtime(Settings(home=home, _env_file=None))  # pyright: ignore[reportCallIssue]
     runtime.set_up()
     port = free_port()
-    with _gateway(home, port):
+    with _gateway(home, port) as process:
         uvloop.run(closed_loop(_requests("warm", count // 10), port=port, lines=lines))
-        full = uvloop.run(closed_loop(_requests("full", count), port=port, lines=lines))
+        requests = _requests("full", count)
+        before = cpu_seconds(process.pid), server_cpu_seconds(home)
+        full = uvloop.run(closed_loop(requests, port=port, lines=lines))
+        after = cpu_seconds(process.pid), server_cpu_seconds(home)
         rate = count / full.seconds
         half = uvloop.run(at_pace(_requests("half", count // 2), port=port, lines=lines, per_second=rate / 2))
     killed = _killed(home, _requests("kill", count), port, lines)
@@ -81,6 +85,10 @@ def _measure(home: Path, count: int, lines: int) -> dict[str, Any]:
         "p99_ms": half.percentile(0.99),
         "p50_ms_at_full_load": full.percentile(0.5),
         "p99_ms_at_full_load": full.percentile(0.99),
+        "cpu_ms_per_webhook": {
+            name: round(1000 * (late - early) / count, 3)
+            for name, early, late in zip(("gateway", "postgresql"), before, after, strict=True)
+        },
         "answered_before_kill": len(killed.answered),
         "missing_after_kill": missing["kill"],
         "is_whole": not any(missing.values()) and not full.count_other and not half.count_other,

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -31,6 +31,7 @@ import psutil
 from pydantic import SecretStr
 
 from benchmarks.instant import TWILIO_PATH
+from benchmarks.machine import server_cpu_seconds
 from leadpipe.cli.services import free_port
 from leadpipe.clock import FixedClock
 from leadpipe.runtime import Runtime
@@ -89,11 +90,11 @@ def _measure(home: Path, endpoint: str, options: argparse.Namespace) -> dict[str
     begun = time.perf_counter()
     _fill(runtime, options.messages)
     _tell(f"{options.messages} messages enqueued in {time.perf_counter() - begun:.0f} s")
-    cpu_before = _server_cpu_seconds(home)
+    cpu_before = server_cpu_seconds(home)
     result |= _send(home, endpoint, options)
     result["cpu_ms_per_message"] = {
         "senders": round(1000 * result.pop("cpu_seconds") / options.messages, 3),
-        "postgresql": round(1000 * (_server_cpu_seconds(home) - cpu_before) / options.messages, 3),
+        "postgresql": round(1000 * (server_cpu_seconds(home) - cpu_before) / options.messages, 3),
     }
     result["is_whole"] = _is_whole(runtime, options.messages, result.pop("taken"))
     runtime.close()
@@ -282,20 +283,6 @@ def _send(home: Path, endpoint: str, options: argparse.Namespace) -> dict[str, A
         "concurrency": options.concurrency,
         "taken": _taken(endpoint) - before,
     }
-
-
-def _server_cpu_seconds(home: Path) -> float:
-    """What PostgreSQL has computed so far: the postmaster with the children it has buried, and those that live."""
-    from leadpipe.store.server import EmbeddedServer
-
-    postmaster = psutil.Process(EmbeddedServer(home).status().pid)
-    spent = postmaster.cpu_times()
-    total = spent.user + spent.system + spent.children_user + spent.children_system
-    for child in postmaster.children():
-        with suppress(psutil.Error):
-            spent = child.cpu_times()
-            total += spent.user + spent.system
-    return total
 
 
 def _memory(processes: Sequence[psutil.Process]) -> float | None:

@@ -52,7 +52,7 @@ def create_app(runtime: Runtime, *, fetch: Fetch | None = None) -> FastAPI:
         await run_in_threadpool(ask)
         return JSONResponse({"status": "ok"})
 
-    app.include_router(fub.router(runtime, GroupCommit(runtime)))
+    app.router.routes.append(fub.route(runtime, GroupCommit(runtime)))
     app.include_router(twilio.router(runtime))
     app.include_router(ses.router(runtime, SnsVerifier(runtime.settings, fetch=fetch)))
     app.include_router(unsubscribe.router(runtime))

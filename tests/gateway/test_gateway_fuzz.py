@@ -1,4 +1,4 @@
-"""Anything at all, sent to every route the schema names."""
+"""Anything at all, sent to every route there is."""
 
 from __future__ import annotations
 
@@ -19,11 +19,20 @@ from tests.gateway.conftest import Ledger
 # What a caller may meet. 406 and 410 would make Follow Up Boss delete its hook; 5xx would be an error of ours.
 ALLOWED = {200, 204, 400, 401, 404, 405, 413}
 HEADERS = ("FUB-Signature", "X-Twilio-Signature", "x-amz-sns-message-type", "Content-Type", "Accept")
+FUB_PATH = {
+    "post": {
+        "parameters": [{"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {"200": {"description": "stored"}},
+    }
+}
 WORDS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]))
 
 
 def test_no_route_answers_anything_but_what_it_may(http: TestClient, runtime: Runtime, ledger: Ledger) -> None:
-    schema = schemathesis.openapi.from_dict(create_app(runtime).openapi())
+    described = create_app(runtime).openapi()
+    # The one route that stands beside FastAPI's, and in no schema of its own.
+    described["paths"]["/fub/{token}"] = FUB_PATH
+    schema = schemathesis.openapi.from_dict(described)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert {operation.path for operation in operations} == {
         "/fub/{token}", "/twilio/status", "/twilio/inbound", "/ses/events", "/ses/inbound", "/u/{token}", "/healthz",
