@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import text
+
 from leadpipe.conversation.classify import Reading
 from leadpipe.conversation.decision import Decision
 from leadpipe.conversation.qualification import Fact
@@ -60,11 +62,17 @@ def journal_turn(
                 person_id=person_id,
                 kind="stage",
                 marker=f"stage:{turn.id}",
-                payload={"stage": settings.not_interested_stage},
+                # Where the lead stands as this is decided: a later move of the team's is not undone.
+                payload={"stage": settings.not_interested_stage, "from": _stage(connection, person_id)},
                 priority=STAGE_PRIORITY,
             )
         )
     journal(connection, writes, now=now)
+
+
+def _stage(connection: Connection, person_id: int) -> str:
+    known = connection.execute(text("select stage from ledger.people where person_id = :id"), {"id": person_id})
+    return known.scalar() or ""
 
 
 def note_text(turn: Turn, reading: Reading, facts: Sequence[Fact], answer: str) -> str:

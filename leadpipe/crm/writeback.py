@@ -5,6 +5,8 @@ write (``conversation``, ``scoring``), pacing (``ratelimit``).
 
 There is no idempotency key (FUB sheet section 7), so a note and a task carry a marker in their text, and a row found
 in ``sending`` after a crash is looked up by it. Tags merge, fields and stages are plain values: repeating them is safe.
+Only fields that a rule gives to leadpipe are written (``conflicts``), and a stage only while the lead stands where it
+stood when the write was decided.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from leadpipe.crm import custom_fields
+from leadpipe.crm import conflicts, custom_fields
 from leadpipe.errors import AmbiguousError, ConfigurationError, PermanentError, RateLimited, TransientError
 from leadpipe.store.tables import writebacks
 
@@ -36,6 +38,11 @@ MARKED = frozenset({"note", "task"})
 BATCH = 30
 # Somebody has to create the fields; asking more often would only use up the budget.
 WITHOUT_FIELDS = timedelta(hours=1)
+MOVED_IN_CRM = "moved_in_crm"
+
+
+class _Overtaken(Exception):  # noqa: N818 - the state of a write, caught where it is carried out
+    """The team moved the lead after the write was decided: their word is the later one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +147,9 @@ def carry_out(*, engine: Engine, crm: FubClient, clock: Clock, worker: str, limi
             continue
         try:
             crm_id = _write(crm, row)
+        except _Overtaken:
+            _end(engine, row, state="superseded", code=MOVED_IN_CRM, crm_id=None, now=clock.now())
+            done += 1
         except ConfigurationError as error:
             # Every other write would fail the same way; none of them is at fault.
             stopped_by = "configuration"
@@ -227,11 +237,28 @@ def _write(crm: FubClient, row: Row) -> str | None:
         return _id_of(crm.post("tasks", task), kind)
     if kind == "tags":
         crm.put(f"people/{person_id}", {"tags": payload["tags"]}, {"mergeTags": "true"})
-    elif kind in {"fields", "stage"}:
+    elif kind == "fields":
+        foreign = [name for name in payload if conflicts.winner_of(name) is not conflicts.Winner.LEADPIPE]
+        if foreign:
+            raise PermanentError(f"by the rule of the field leadpipe does not write {', '.join(sorted(foreign))}")
         crm.put(f"people/{person_id}", payload)
+    elif kind == "stage":
+        _move(crm, person_id, payload)
     else:
         raise PermanentError(f"no way to write back a {kind}")
     return None
+
+
+def _move(crm: FubClient, person_id: int, payload: Row) -> None:
+    """Set a stage, unless the lead left the one in which this was decided (``from``, where it is known)."""
+    decided_in = payload.get("from")
+    if decided_in:
+        stands_in = crm.get(f"people/{person_id}").get("stage")
+        if stands_in == payload["stage"]:
+            return
+        if stands_in != decided_in:
+            raise _Overtaken
+    crm.put(f"people/{person_id}", {"stage": payload["stage"]})
 
 
 def _id_of(answer: Row, kind: str) -> str:

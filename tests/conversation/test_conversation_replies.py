@@ -106,7 +106,9 @@ def test_every_intent_has_its_effect_in_the_ledger(
     }
     assert by_person[1]["wrote"] == ["note", "tags", "task"]
     assert by_person[5]["wrote"] == ["note", "stage", "tags"]
-    assert rows("select payload from ledger.writebacks where kind = 'stage'") == [{"payload": {"stage": "Nurture"}}]
+    assert rows("select payload from ledger.writebacks where kind = 'stage'") == [
+        {"payload": {"stage": "Nurture", "from": "Lead"}}
+    ]
     facts = rows("select key, value, sentence from ledger.qualifications where person_id = 1 order by key")
     assert [(row["key"], row["value"]) for row in facts] == [("budget_high_usd", "400000"), ("city", "Austin")]
     assert facts[0]["sentence"] == "Under $400,000 in Austin"
