@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 CHUNK_ROWS = 20_000
+# Steps of one pass may share a moment; a webhook's reading is never so near.
+TIED_US = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +55,14 @@ def land(
 ) -> Landed:
     """Append the payloads whose content differs from the newest version landed; running it twice adds nothing.
 
+    Of two versions of one record read at the same ``now`` the one given later is the newer.
+
     Args:
         lake: where to.
         table: which raw table.
         payloads: records as the API gave them.
-        landed_by: webhook, poll, sweep or first_touch.
-        now: landing time.
+        landed_by: webhook, poll, sweep, audit or first_touch.
+        now: a moment before the records were read, so that a version read later lies beyond it.
         deleted: last known payloads of records that are gone; landed as a version with ``is_deleted``.
     """
     read = _read(table, payloads, deleted, landed_by, now)
@@ -82,7 +87,7 @@ class _Read:
 
 
 def _read(table: RawTable, payloads: Iterable[Row], deleted: Iterable[Row], landed_by: str, now: datetime) -> _Read:
-    rows: dict[tuple[Any, str], Row] = {}
+    rows: dict[Any, Row] = {}
     set_aside: list[SetAside] = []
     count = 0
     for is_deleted, group in ((False, payloads), (True, deleted)):
@@ -95,7 +100,7 @@ def _read(table: RawTable, payloads: Iterable[Row], deleted: Iterable[Row], land
                 raw = canonical(payload).encode()
                 set_aside.append(SetAside(source=table.name, record_key=key, reason=str(error), raw=raw))
                 continue
-            rows[row[table.key], row["content_hash"]] = row
+            rows[row[table.key]] = row
     return _Read(table=table, rows=list(rows.values()), count_read=count, set_aside=tuple(set_aside))
 
 
@@ -130,12 +135,19 @@ def _changed(connection: DuckDBPyConnection, read: _Read) -> list[Row]:
     connection.register("wanted", keys)
     try:
         known = connection.execute(
-            f"select {table.key}, arg_max(content_hash, landed_at) from {table.name} "  # noqa: S608 - our own names
+            f"select {table.key}, arg_max(content_hash, landed_at), epoch_us(max(landed_at)) from {table.name} "  # noqa: S608 - our own names
             f"where {table.key} in (select key from wanted) group by 1"
         ).fetchall()
     except duckdb.CatalogException:
         return read.rows  # the table is created by its first append
     finally:
         connection.unregister("wanted")
-    newest = dict(known)
-    return [row for row in read.rows if newest.get(row[table.key]) != row["content_hash"]]
+    newest = {key: (content_hash, landed_us) for key, content_hash, landed_us in known}
+    fresh = [row for row in read.rows if newest.get(row[table.key], ("", 0))[0] != row["content_hash"]]
+    return [_after(row, newest[row[table.key]][1]) if row[table.key] in newest else row for row in fresh]
+
+
+def _after(row: Row, landed_us: int) -> Row:
+    """The row a microsecond after the newest version when both were read at the same moment: no two may tie."""
+    behind = landed_us - round(row["landed_at"].timestamp() * 1_000_000)
+    return row | {"landed_at": row["landed_at"] + timedelta(microseconds=behind + 1)} if 0 <= behind < TIED_US else row

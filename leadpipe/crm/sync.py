@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import intake, landing, optouts, tables, watermark
+from leadpipe.crm import gone, held, intake, landing, optouts, tables, watermark
 from leadpipe.crm.passes import Pass, digest_of, in_batches, noting_ids
 from leadpipe.crm.tables import RawTable, read_id, read_time
 from leadpipe.errors import Rejected
@@ -245,7 +245,10 @@ class Sync:
         return result
 
     def whole(self, wanted: Iterable[RawTable], *, now: datetime) -> Pass:
-        """Whole collections: small ones (users, stages, pipelines), and those whose changes show nowhere (deals)."""
+        """Whole collections: small ones (users, stages, pipelines), and those whose changes show nowhere (deals).
+
+        A record that is not in the list any more is asked for by itself, and lands as deleted once that answers 404.
+        """
         result = Pass()
         changed: dict[RawTable, list[Row]] = {}
         digests: dict[str, str] = {}
@@ -258,6 +261,12 @@ class Sync:
                 changed[table] = rows
                 digests[source] = digest
         self._land(changed, result, now=now)
+        for table, rows in changed.items():
+            missing = held.live_ids(self._lake, table).difference(i for row in rows if (i := read_id(row)) is not None)
+            confirmed = gone.confirm(
+                table, missing, crm=self._crm, lake=self._lake, engine=self._engine, now=now, landed_by="poll"
+            )
+            result.count(table.name, len(confirmed.gone_ids))
         for source, digest in digests.items():
             watermark.put_digest(self._engine, source, digest, now=now)
         return result

@@ -5,7 +5,7 @@ writing them (``landing``) or what a person means to the ledger (``mapping``).
 
 Grain of every table: one row per version seen of one CRM record, append-only; the current row is a staging view.
 Every table ends in the same five columns: ``payload`` (the record as it came, JSON), ``content_hash``, ``is_deleted``,
-``landed_by`` (webhook, poll, sweep or first_touch) and ``landed_at``.
+``landed_by`` (webhook, poll, sweep, audit or first_touch) and ``landed_at``.
 """
 
 from __future__ import annotations

@@ -7,20 +7,20 @@ What lives here: the order of a pass, and that one failing source stops no other
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.crm import action_plans, tables, watermark, webhooks
+from leadpipe.crm import action_plans, children, compare, edits, tables, totals, touched, watermark, webhooks
 from leadpipe.crm import sweep as id_sweep
+from leadpipe.crm.compare import Sides
 from leadpipe.crm.intake import Intake
-from leadpipe.crm.passes import Pass
 from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.work.polled import Polled
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -35,43 +35,6 @@ MAX_CONVERSATIONS = 500
 # Lists that cost a request a page and change slowly are asked for every few minutes.
 SLOW = timedelta(minutes=5)
 HOURLY = timedelta(hours=1)
-
-
-@dataclass(kw_only=True)
-class Polled:
-    """What a pass did; counts only, and one line per source that failed."""
-
-    is_first: bool = False
-    count_people: int = 0
-    count_new: int = 0
-    count_answered: int = 0
-    count_by_table: dict[str, int] = field(default_factory=dict[str, int])
-    count_set_aside: int = 0
-    count_unsubscribes: int = 0
-    count_recovered: int = 0
-    count_action_plans_running: int | None = None
-    hooks_wrong: tuple[str, ...] = ()
-    is_history_complete: bool = True
-    failures: list[str] = field(default_factory=list[str])
-
-    def as_metadata(self) -> dict[str, Any]:
-        """Counts for Dagster; never contact details."""
-        found: dict[str, Any] = {
-            "is_first_sync": self.is_first,
-            "people_read": self.count_people,
-            "people_new": self.count_new,
-            "people_answered": self.count_answered,
-            "quarantined": self.count_set_aside,
-            "unsubscribes": self.count_unsubscribes,
-            "reports_recovered": self.count_recovered,
-            "webhooks_wrong": len(self.hooks_wrong),
-            "history_complete": self.is_history_complete,
-            "failures": len(self.failures),
-            **{f"landed/{name}": count for name, count in self.count_by_table.items()},
-        }
-        if self.count_action_plans_running is not None:
-            found["action_plans_running"] = self.count_action_plans_running
-        return found
 
 
 def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Polled:
@@ -115,9 +78,13 @@ class _Pass:
         self._step("people", self._read_people)
         for table in ACTIVITY:
             self._step(table.collection, lambda table=table: self._read_activity(table))
+            self._step(f"{table.collection}_edited", lambda table=table: self._read_edits(table))
+        self._step("people_touched", self._read_touched)
         self._step("conversations", self._read_conversations)
         self._step("answers", self._answer)
-        self._step("small", lambda: self._count(self._sync.whole(SMALL, now=self._now)))
+        self._step("small", lambda: self._report.add(self._sync.whole(SMALL, now=self._now)))
+        self._step("totals", self._find_gone)
+        self._step("children", self._follow_children)
         self._step("unsubscribes", self._read_unsubscribes)
         self._step("webhooks", self._check_webhooks, every=SLOW)
         self._step("action_plans", self._count_action_plans, every=HOURLY)
@@ -127,6 +94,8 @@ class _Pass:
         self._step("reports", lambda: self._recover(catch_up.failed_reports))
 
     def _step(self, name: str, read: Callable[[], None], *, every: timedelta = timedelta(0)) -> None:
+        # A version read by a later step lies beyond one read by an earlier step.
+        self._now = self._runtime.clock.now()
         source, now = f"poll:{name}", self._now
         last = watermark.read(self._runtime.engine, source)
         if last is not None and every and now - last < every:
@@ -156,16 +125,9 @@ class _Pass:
                 now=self._now,
             )
 
-    def _count(self, read: Pass) -> None:
-        report = self._report
-        for name, count in read.count_by_table.items():
-            report.count_by_table[name] = report.count_by_table.get(name, 0) + count
-        report.count_set_aside += read.count_set_aside
-        report.is_history_complete = report.is_history_complete and read.is_history_complete
-
     def _read_people(self) -> None:
         read = self._sync.people(now=self._now)
-        self._count(read)
+        self._report.add(read)
         self._report.is_first = read.is_first
         self._report.count_people += len(read.person_ids)
         self._report.count_new += len(read.new_ids)
@@ -175,10 +137,42 @@ class _Pass:
 
     def _read_activity(self, table: tables.RawTable) -> None:
         read = self._sync.activity(table, now=self._now)
-        self._count(read)
+        self._report.add(read)
         if not read.is_first:
             self._people |= {inquiry.person_id for inquiry in read.new_inquiries}
         self._human |= set(read.human_ids)
+
+    def _read_edits(self, table: tables.RawTable) -> None:
+        runtime = self._runtime
+        self._report.add(edits.edited(table, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now))
+
+    def _read_touched(self) -> None:
+        """People whose own fields moved with a text, call, email or inquiry, and the texts behind it."""
+        runtime = self._runtime
+        read = touched.touched(
+            crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings, now=self._now
+        )
+        self._report.add(read)
+        if not self._report.is_first:
+            self._people |= set(read.new_ids)
+        self._human |= set(read.human_ids)
+
+    def _follow_children(self) -> None:
+        """Records of people who were deleted, merged or moved to Trash."""
+        runtime = self._runtime
+        done = children.follow(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now)
+        self._report.count_landed(done.count_by_table)
+        self._report.count_gone += done.count_gone
+
+    def _find_gone(self) -> None:
+        """Deletions no webhook told of, where a list says that it holds fewer records than we do."""
+        runtime = self._runtime
+        for table in totals.shrunk(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now):
+            if table is tables.PEOPLE:
+                self._report.count_gone += len(_sweep_ids(runtime, now=self._now).gone_ids)
+            else:
+                self._report.count_gone += compare.compare(table, sides(runtime)).count("gone")
+            totals.settle(table, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now)
 
     def _read_conversations(self) -> None:
         """The texts and the own fields of people we talk with: neither moves ``updated`` (FUB sheet 3.3)."""
@@ -192,7 +186,7 @@ class _Pass:
             ).scalars()
             people = list(ids)
         read = self._sync.conversations(people, now=self._now)
-        self._count(read)
+        self._report.add(read)
         self._human |= set(read.human_ids)
 
     def _answer(self) -> None:
@@ -273,9 +267,18 @@ def sweep(runtime: Runtime) -> Swept:
     now = runtime.clock.now()
     if watermark.read(runtime.engine, "fub_people") is None:
         return Swept()
-    swept = id_sweep.sweep(
-        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings
-    )
+    swept = _sweep_ids(runtime, now=now)
     sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
     sync.whole((tables.TASKS, tables.APPOINTMENTS), now=now)
     return swept
+
+
+def _sweep_ids(runtime: Runtime, *, now: datetime) -> Swept:
+    return id_sweep.sweep(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings)
+
+
+def sides(runtime: Runtime) -> Sides:
+    """What an audit compares, of the running system."""
+    return Sides(
+        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings, clock=runtime.clock
+    )

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import read_offset, set_offset
-from leadpipe.crm import intake, landing, sweep, tables, watermark, webhooks
+from leadpipe.crm import intake, landing, sweep, tables, totals, watermark, webhooks
 from leadpipe.crm import sync as sync_module
 from leadpipe.crm.intake import Wanted
 from leadpipe.crm.passes import Pass
@@ -396,8 +396,9 @@ def test_a_stop_stage_ends_the_plans_and_cancels_what_waits_at_once(
 
 @pytest.mark.usefixtures("lands")
 def test_a_deleted_lead_is_tombstoned_once_its_own_get_says_404(
-    runtime: Runtime, account: Account, ask: Asking, sync: Sync
+    runtime: Runtime, account: Account, ask: Asking, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(totals, "MOST_PAGES_ELSE", -1)  # an account too large to be walked by day
     gone, here = (account.add(firstName="Ana", emails=[{"value": f"l{n}@example.com"}]) for n in range(2))
     poll.poll(runtime, channels={})
     held_message(ask, gone)
@@ -411,6 +412,18 @@ def test_a_deleted_lead_is_tombstoned_once_its_own_get_says_404(
     assert ask.ledger("select state, code from ledger.messages") == [("cancelled", "deleted_in_crm")]
     assert newest_rows(ask, gone)[-1][1:] == (True, "sweep")
     assert poll.sweep(runtime).gone_ids == ()
+
+
+@pytest.mark.usefixtures("lands")
+def test_a_deletion_nobody_told_of_is_found_by_the_next_poll_where_the_list_is_short_enough(
+    runtime: Runtime, account: Account, ask: Asking, sync: Sync
+) -> None:
+    gone, here = (account.add(firstName="Ana", emails=[{"value": f"l{n}@example.com"}]) for n in range(2))
+    poll.poll(runtime, channels={})
+    account.delete(gone)
+    assert poll.poll(runtime, channels={}).count_gone == 1
+    assert ask.person(gone).deleted_at is not None
+    assert ask.person(here).deleted_at is None
 
 
 def test_a_merge_is_followed_and_the_plan_goes_on_with_the_winner(
