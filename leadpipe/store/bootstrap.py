@@ -20,6 +20,7 @@ SPEND_SCHEMA = pa.schema([("month", pa.date32()), ("source", pa.string()), ("spe
 
 def schemas() -> dict[str, pa.Schema]:
     """Every lake table that is not built by dbt, with its columns."""
+    from leadpipe.crm import audit
     from leadpipe.crm import tables as crm
     from leadpipe.market import tables as market
     from leadpipe.outreach.queue import QUEUE_SCHEMA
@@ -28,6 +29,7 @@ def schemas() -> dict[str, pa.Schema]:
     found = {table.name: table.schema for table in crm.ALL}
     found |= {mirror.PREFIX + table: mirror.arrow_schema(table) for table in MIRRORED}
     found |= {"raw.spend": SPEND_SCHEMA, "outreach.queue": QUEUE_SCHEMA, "scoring.lead_scores": LEAD_SCORES_SCHEMA}
+    found[audit.TABLE] = audit.SCHEMA
     found |= market.SCHEMAS
     return found
 

@@ -1,0 +1,339 @@
+"""The nightly audit: what it finds, heals, writes again or leaves open; and whose word counts, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from leadpipe.crm import audit, compare, conflicts, custom_fields, tables, written
+from leadpipe.crm.audit import Audited
+from leadpipe.crm.conflicts import RULES, Winner
+from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
+from leadpipe.crm.writeback import MOVED_IN_CRM, WriteBack, carry_out, journal
+from leadpipe.errors import TransientError
+from leadpipe.runtime import Runtime
+from leadpipe.sandbox.fub.fields import CREATABLE, CUSTOM_FIELDS
+from leadpipe.sandbox.world import World
+from leadpipe.store.bootstrap import create_tables
+from leadpipe.work import poll
+from leadpipe.work.poll import sides
+from tests.crm.conftest import Account, Asking
+
+DOCS = Path(__file__).parents[2] / "docs" / "follow-up-boss.md"
+EMAIL = [{"value": "ana1@example.com"}]
+OURS = {SCORE_FIELD: 61.5, REASON_FIELD: "Asked twice", PRIORITY_FIELD: "high"}
+
+
+@pytest.fixture
+def run(runtime: Runtime) -> Callable[[], Audited]:
+    """A function that audits once; the lake's tables are there from the start, as in a system that was set up."""
+    create_tables(runtime.lake)
+    return lambda: audit.audit(sides(runtime))
+
+
+@pytest.fixture
+def carry(runtime: Runtime) -> Callable[..., list[str]]:
+    """A function that journals these writes and carries out what waits; returns the states of all."""
+
+    def run(*items: WriteBack) -> list[str]:
+        now = runtime.clock.now()
+        with runtime.engine.begin() as connection:
+            journal(connection, items, now=now)
+        carry_out(engine=runtime.engine, crm=runtime.crm, clock=runtime.clock, worker="w")
+        with runtime.engine.connect() as connection:
+            return list(connection.execute(text("select state from ledger.writebacks order by id")).scalars())
+
+    return run
+
+
+def score(person_id: int, marker: str = "score:1", **values: Any) -> WriteBack:
+    return WriteBack(person_id=person_id, kind="fields", marker=marker, payload=OURS | values)
+
+
+def seen(done: Audited) -> set[tuple[str, str, str]]:
+    return {(each.collection, each.kind, each.outcome) for each in done.differences}
+
+
+def test_what_was_missed_is_named_and_healed_on_every_side(
+    world: World, account: Account, ask: Asking, runtime: Runtime, run: Callable[[], Audited]
+) -> None:
+    here, gone = (account.add(firstName=name, emails=[{"value": f"{name}@example.com"}]) for name in ("ana", "bo"))
+    note = runtime.crm.post("notes", {"personId": here, "body": "x"})["id"]
+    task = runtime.crm.post("tasks", {"personId": here, "name": "Call"})["id"]
+    first = run()
+    assert {each.kind for each in first.differences} == {"missing"}
+    assert run().differences == [], "nothing differs from what was just read"
+    # Changes that no list of changes tells: a note's text without its time, a person without theirs, deletions.
+    world.store.rows["notes"].rows[note]["body"] = "y"
+    world.store.people.all.rows[here].shown["firstName"] = "Anna"
+    account.delete(gone)
+    runtime.crm.delete(f"tasks/{task}")
+    with runtime.engine.begin() as connection:
+        connection.execute(text("update ledger.people set stage = 'Elsewhere' where person_id = :id"), {"id": here})
+        connection.execute(text("delete from ledger.person_contact_points where person_id = :id"), {"id": here})
+    done = run()
+    found = {(each.collection, each.kind, each.record_id): each.fields for each in done.differences}
+    assert found == {
+        ("people", "stale", here): ("firstName", "name"),
+        ("people", "gone", gone): (),
+        ("notes", "stale", note): ("body",),
+        ("tasks", "gone", task): (),
+    }
+    assert done.outcomes == {"healed": 4}
+    assert (ask.person(here).first_name, ask.person(here).stage) == ("Anna", "Lead")
+    assert ask.points(here) == {"ana@example.com": None}
+    assert ask.person(gone).deleted_at is not None
+    held = ask.lake("select collection, record_id, outcome from ops.crm_audit order by collection, record_id")
+    assert held == [
+        ("notes", note, "healed"), ("people", here, "healed"), ("people", gone, "healed"), ("tasks", task, "healed")
+    ]  # fmt: skip
+    assert audit.open_by_kind(runtime.lake) == {}
+    assert run().differences == []
+
+
+def test_a_ledger_that_alone_is_wrong_is_put_right(
+    account: Account, ask: Asking, runtime: Runtime, run: Callable[[], Audited]
+) -> None:
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    run()
+    with runtime.engine.begin() as connection:
+        connection.execute(text("update ledger.people set stage = 'Elsewhere', tags = '{x}'"))
+    (found,) = run().differences
+    assert (found.kind, found.record_id, found.fields, found.outcome) == (
+        "ledger", person_id, ("stage", "tags"), "healed"
+    )  # fmt: skip
+    assert ask.person(person_id).stage == "Lead"
+
+
+def test_a_record_that_changes_under_the_walk_is_no_difference(
+    world: World, account: Account, runtime: Runtime, run: Callable[[], Audited], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook lands a newer version between our reading and our landing: ours must not win, nor be called open."""
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    run()
+    world.store.people.all.rows[person_id].shown["firstName"] = "Anna"
+    land, late = compare._land, []
+
+    def slow(table: tables.RawTable, rows: Any, parts: Any, read_at: Any) -> None:
+        if table is tables.PEOPLE and not late:
+            late.append(1)
+            account.change(person_id, firstName="Annabel")
+            land(table, runtime.crm.people([person_id]), parts, parts.clock.now())
+        land(table, rows, parts, read_at)
+
+    monkeypatch.setattr(compare, "_land", slow)
+    done = run()
+    assert done.outcomes["open"] == 0
+    monkeypatch.setattr(compare, "_land", land)
+    assert run().differences == []
+
+
+def test_what_cannot_be_read_is_open_and_stops_no_other_collection(
+    world: World, account: Account, runtime: Runtime, run: Callable[[], Audited], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    world.store.people.all.rows[person_id].shown["price"] = {"odd": 1}
+    pages = runtime.crm.pages
+
+    def broken(path: str, query: Any = None) -> Any:
+        if path == "calls":
+            raise TransientError("FUB GET /calls: HTTP 502 4 times")
+        return pages(path, query)
+
+    monkeypatch.setattr(runtime.crm, "pages", broken)
+    done = run()
+    assert ("people", "unreadable", "open") in seen(done)
+    assert ("calls", "not_read", "open") in seen(done)
+    assert ("stages", "missing", "healed") in seen(done)
+    assert audit.open_by_kind(runtime.lake) == {"not_read": 1, "unreadable": 1}
+    reason = next(each.reason for each in done.differences if each.kind == "unreadable")
+    assert "price" in reason
+    assert "odd" not in reason
+
+
+def test_a_long_collection_is_compared_over_several_nights(
+    world: World, account: Account, runtime: Runtime, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person_id = account.add(firstName="Ana")
+    for number in range(250):
+        world.store.add("notes", {"personId": person_id, "body": str(number)})
+    monkeypatch.setattr(compare, "CHUNK", 100)
+    account.control("limits", notes=10_000)
+    nights = [compare.compare(tables.NOTES, sides(runtime), max_seconds=0) for _ in range(4)]
+    assert [(night.count_seen, night.is_whole) for night in nights] == [
+        (100, False), (100, False), (50, False), (100, False)
+    ]  # fmt: skip
+    assert ask.lake("select count(*), count(distinct note_id) from raw.fub__notes") == [(250, 250)]
+
+
+def test_texts_that_a_person_s_own_fields_tell_of_are_read(
+    world: World, account: Account, run: Callable[[], Audited], ask: Asking
+) -> None:
+    person_id = account.add(firstName="Ana", phones=[{"value": "+15125550142"}])
+    account.control("act", what="text", person_id=person_id)
+    run()
+    assert ask.lake("select person_id from raw.fub__text_messages") == [(person_id,)]
+    assert run().differences == []
+
+
+# what leadpipe wrote
+
+
+def test_a_score_that_somebody_typed_over_is_written_again_by_the_repair_and_not_by_the_audit(
+    account: Account, runtime: Runtime, run: Callable[[], Audited], carry: Callable[..., list[str]], ask: Asking
+) -> None:
+    custom_fields.install(runtime.crm)
+    person_id, other = account.add(firstName="Ana", emails=EMAIL), account.add(firstName="Bo")
+    assert carry(score(person_id), score(other, "score:2")) == ["done", "done"]
+    run()
+    account.change(person_id, **{SCORE_FIELD: 1, "stage": "Nurture"})
+    done = run()
+    assert ("people", "written", "write_again") in seen(done)
+    assert [each.fields for each in done.differences if each.kind == "written"] == [(SCORE_FIELD,)]
+    assert ask.one("select count(*) from ledger.writebacks") == 2, "an asset writes nothing"
+    repairs = [written.journal_repairs(runtime.engine, runtime.lake, now=ask.now) for _ in range(2)]
+    assert repairs == [1, 0]
+    carry()
+    account_says = runtime.crm.people([person_id])[0]
+    assert {name: account_says[name] for name in OURS} == OURS
+    assert account_says["stage"] == "Nurture", "the team's own fields stay as they are"
+    run()
+    assert run().differences == []
+
+
+def test_a_field_that_somebody_types_over_again_and_again_is_told_and_not_fought_over(
+    account: Account, runtime: Runtime, run: Callable[[], Audited], carry: Callable[..., list[str]], ask: Asking
+) -> None:
+    custom_fields.install(runtime.crm)
+    person_id = account.add(firstName="Ana")
+    carry(score(person_id), *(score(person_id, f"repair:{person_id}:{day}") for day in range(written.MOST_REPAIRS)))
+    account.change(person_id, **{PRIORITY_FIELD: "mine"})
+    run()
+    assert audit.open_by_kind(runtime.lake) == {"written": 1}
+    assert written.journal_repairs(runtime.engine, runtime.lake, now=ask.now) == 0
+
+
+def test_tags_and_a_stage_that_the_team_took_back_stay_taken_back(
+    account: Account, runtime: Runtime, run: Callable[[], Audited], carry: Callable[..., list[str]]
+) -> None:
+    person_id = account.add(firstName="Ana")
+    carry(
+        WriteBack(person_id=person_id, kind="tags", marker="t", payload={"tags": ["leadpipe bounced"]}),
+        WriteBack(person_id=person_id, kind="stage", marker="s", payload={"stage": "Nurture", "from": "Lead"}),
+    )
+    assert runtime.crm.people([person_id])[0]["stage"] == "Nurture"
+    account.change(person_id, tags=["VIP"], stage="Contacted")
+    run()
+    assert run().differences == []
+
+
+def test_a_lead_that_the_team_moved_after_the_decision_is_not_moved(
+    account: Account, runtime: Runtime, carry: Callable[..., list[str]], ask: Asking
+) -> None:
+    moved, there = account.add(firstName="Ana"), account.add(firstName="Bo")
+    account.change(moved, stage="Hot Prospect")
+    account.change(there, stage="Nurture")
+    states = carry(
+        *(
+            WriteBack(person_id=n, kind="stage", marker=f"s:{n}", payload={"stage": "Nurture", "from": "Lead"})
+            for n in (moved, there)
+        )
+    )
+    assert states == ["superseded", "done"]
+    assert ask.one("select code from ledger.writebacks where person_id = :id", id=moved) == MOVED_IN_CRM
+    assert runtime.crm.people([moved])[0]["stage"] == "Hot Prospect"
+
+
+def test_a_field_that_no_rule_gives_to_leadpipe_is_never_written(
+    account: Account, runtime: Runtime, carry: Callable[..., list[str]], ask: Asking
+) -> None:
+    person_id = account.add(firstName="Ana")
+    item = WriteBack(person_id=person_id, kind="fields", marker="f", payload={"firstName": "Bo", SCORE_FIELD: 1})
+    assert carry(item) == ["failed"]
+    assert "firstName" in ask.one("select code from ledger.writebacks")
+    assert runtime.crm.people([person_id])[0]["firstName"] == "Ana"
+
+
+def test_writes_that_failed_or_wait_for_a_day_are_open(
+    runtime: Runtime, run: Callable[[], Audited], ask: Asking
+) -> None:
+    with runtime.engine.begin() as connection:
+        for state, days, kind in (("failed", 3, "note"), ("pending", 2, "tags"), ("pending", 0, "task")):
+            connection.execute(
+                text(
+                    "insert into ledger.writebacks (person_id, kind, marker, state, code, created_at, done_at) "
+                    "values (1, :kind, :kind, :state, 'RateLimited', :at, :at)"
+                ),
+                {"kind": kind, "state": state, "at": ask.now - timedelta(days=days)},
+            )
+    found = [each.reason for each in run().differences if each.kind == "write"]
+    assert found == ["note failed: RateLimited", "tags pending: RateLimited"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "expected"),
+    [
+        ("61.5", 61.5, True), (61, 61.0, True), ("", None, True), (None, 3, False), ("high", "high", True),
+        ("High", "high", False), ("much", 3, False), (0, None, False),
+    ],
+)  # fmt: skip
+def test_a_number_may_come_back_as_text_and_empty_is_null(theirs: object, ours: object, expected: bool) -> None:
+    assert written.is_same(theirs, ours) is expected
+
+
+# the rules
+
+
+def test_every_field_of_a_person_has_one_rule() -> None:
+    named = [name for rule in RULES for name in rule.fields]
+    assert len(named) == len(set(named))
+    for name in (*CREATABLE, *(name for name, _ in CUSTOM_FIELDS), *(each.name for each in custom_fields.DEFINITIONS)):
+        assert conflicts.rule_of(name)
+    with pytest.raises(KeyError):
+        conflicts.rule_of("nobodyKnows")
+    assert conflicts.winner_of("nobodyKnows") is Winner.CRM
+
+
+def test_only_leadpipe_s_own_fields_are_written_again() -> None:
+    ours = {name for rule in RULES if rule.winner is Winner.LEADPIPE for name in rule.fields}
+    assert ours == {SCORE_FIELD, REASON_FIELD, PRIORITY_FIELD}
+    assert {name for rule in RULES if rule.winner is Winner.ONCE for name in rule.fields} == {
+        "stage", "tags", "notes", "tasks"
+    }  # fmt: skip
+
+
+def test_the_documented_rules_are_the_rules() -> None:
+    table = "\n".join(conflicts.as_table())
+    assert table in DOCS.read_text(), "print it with: python -m leadpipe.crm.conflicts"
+
+
+# our own echoes
+
+
+def test_what_leadpipe_wrote_comes_back_and_nothing_follows_from_it(
+    account: Account, runtime: Runtime, carry: Callable[..., list[str]], ask: Asking
+) -> None:
+    custom_fields.install(runtime.crm)
+    person_id = account.add(firstName="Ana", emails=EMAIL)
+    poll.poll(runtime, channels={})
+    states = carry(
+        score(person_id),
+        WriteBack(person_id=person_id, kind="note", marker="n", payload={"body": "Lead wrote by text: hello"}),
+        WriteBack(person_id=person_id, kind="task", marker="t", payload={"name": "Call", "assignedUserId": 2}),
+        WriteBack(person_id=person_id, kind="tags", marker="g", payload={"tags": ["leadpipe interested"]}),
+    )
+    assert set(states) == {"done"}
+    with runtime.engine.begin() as connection:
+        connection.execute(text("update ledger.people set outcome = 'enrolled'"))
+    done = poll.poll(runtime, channels={})
+    assert done.failures == []
+    assert (done.count_new, done.count_answered) == (0, 0)
+    assert ask.ledger("select 1 from ledger.human_actions") == []
+    assert ask.person(person_id).automation_paused_reason is None
+    assert ask.person(person_id).tags == ["leadpipe interested"], "read all the same"
+    assert ask.one("select count(*) from ledger.writebacks") == len(states)
