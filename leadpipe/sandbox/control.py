@@ -99,6 +99,22 @@ class SandboxControl:
         """Every person and what they did."""
         return self._call("GET", "/_truth/leads")
 
+    def crm(self) -> dict[str, list[Row]]:
+        """Every record of the CRM by collection, as its API would show it to the owner."""
+        return self._call("GET", "/_truth/crm")
+
+    def act(self, what: str, person_id: int) -> bool:
+        """An agent of the team acts for a person; False when they are gone."""
+        return bool(self._call("POST", "/_control/act", {"what": what, "person_id": person_id})["done"])
+
+    def merge(self, winner: int, losers: list[int]) -> None:
+        """An agent merges people, as only the CRM's own pages can."""
+        self._call("POST", "/_control/merge", {"winner": winner, "losers": losers})
+
+    def faults(self) -> Row:
+        """The faults that are set, and how often each struck."""
+        return self._call("GET", "/_control/faults")
+
     def answered_webhooks(self) -> list[str]:
         """Ids of the CRM's events whose webhook was answered with success."""
         return self._call("GET", "/_truth/webhooks")

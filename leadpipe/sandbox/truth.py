@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from leadpipe.sandbox.world import World
 
 
+# What leadpipe keeps a copy of, beside people and the small tables.
+LANDED = frozenset("events notes calls textMessages tasks appointments deals".split())
+
+
 def truth_routes(world: World) -> list[Route]:
-    """Messages, leads, answered webhooks, and figures for a live view."""
+    """Messages, leads, the CRM's records, answered webhooks, and figures for a live view."""
 
     async def messages(request: Request) -> Response:
         del request
@@ -32,6 +36,15 @@ def truth_routes(world: World) -> list[Route]:
         del request
         return _json(list(world.webhooks.answered))
 
+    async def crm(request: Request) -> Response:
+        """Every record of the CRM by collection, whole, straight from the store: no page or key stands between."""
+        del request
+        store = world.store
+        people = [store.people.show(person, "allFields") for person in store.people.all.rows.values()]
+        small = {name: list(store.small[name].values()) for name in ("users", "stages", "pipelines")}
+        rows = {name: list(records.rows.values()) for name, records in store.rows.items() if name in LANDED}
+        return _json({"people": people, **small, **rows})
+
     async def summary(request: Request) -> Response:
         del request
         sandbox = world.sandbox
@@ -43,7 +56,7 @@ def truth_routes(world: World) -> list[Route]:
                "openai_calls": world.openai.count, "errors": len(sandbox.scheduler.errors)}
         )  # fmt: skip
 
-    pairs = (("messages", messages), ("leads", leads), ("webhooks", webhooks), ("summary", summary))
+    pairs = (("messages", messages), ("leads", leads), ("webhooks", webhooks), ("summary", summary), ("crm", crm))
     return [Route(f"/_truth/{name}", endpoint, methods=["GET"]) for name, endpoint in pairs]
 
 
