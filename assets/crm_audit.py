@@ -29,10 +29,9 @@ def crm_audit(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
 
     Reading a record again heals most; the rows say which. Nothing is written to the CRM.
     """
-    from leadpipe.crm.audit import audit
-    from leadpipe.work.poll import sides
+    from leadpipe.work.audit import audit
 
-    return dg.MaterializeResult(metadata=audit(sides(leadpipe.runtime)).as_metadata())
+    return dg.MaterializeResult(metadata=audit(leadpipe.runtime).as_metadata())
 
 
 @dg.asset_check(asset=AUDIT)

@@ -6,11 +6,18 @@ import importlib
 import sys
 from pathlib import Path
 
-<<<<<<< HEAD
-SUPPORT = {"__init__", "__main__", "aged_leads", "ages", "callers", "instant", "machine", "procrastinate_jobs", "world"}
-=======
-SUPPORT = {"__init__", "__main__", "aged_leads", "ages", "callers", "crm_day", "instant", "procrastinate_jobs", "world"}
->>>>>>> 399b433 (The CRM's copy is compared every night, and edits, moves and silent deletions are found by the next poll)
+SUPPORT = {
+    "__init__",
+    "__main__",
+    "aged_leads",
+    "ages",
+    "callers",
+    "crm_day",
+    "instant",
+    "machine",
+    "procrastinate_jobs",
+    "world",
+}
 
 
 def main() -> int:

@@ -245,20 +245,22 @@ def unequal(crm: Mapping[str, Sequence[Row]], lake: Lake) -> dict[str, dict[str,
 
 def _unequal(table: RawTable, rows: Sequence[Row], lake: Lake) -> dict[str, int]:
     wanted = _by_id(table, _as_table(table, rows))
-    ours = _by_id(
-        table,
-        lake.query(
-            f"select * from {table.name} qualify row_number() over "  # noqa: S608 - our own names
-            f"(partition by {table.key} order by landed_at desc) = 1"
-        ),
-    )
-    ours = {key: row for key, row in ours.items() if not row["is_deleted"]}
+    ours = _current(table, lake) if lake.has_table(table.name) else {}
     found: Counter[str] = Counter()
     found["rows lacking"] = len(wanted.keys() - ours.keys())
     found["rows too many"] = len(ours.keys() - wanted.keys())
     for key in wanted.keys() & ours.keys():
         found.update(name for name in table.schema.names if name not in OURS and wanted[key][name] != ours[key][name])
     return dict(+found)
+
+
+def _current(table: RawTable, lake: Lake) -> dict[int, Row]:
+    """The newest version of each record, as the staging views take it."""
+    rows = lake.query(
+        f"select * from {table.name} qualify row_number() over "  # noqa: S608 - our own names
+        f"(partition by {table.key} order by landed_at desc) = 1"
+    )
+    return {key: row for key, row in _by_id(table, rows).items() if not row["is_deleted"]}
 
 
 def _as_table(table: RawTable, rows: Sequence[Row]) -> pa.Table:

@@ -16,34 +16,27 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from benchmarks.crm_day import Team, unequal
+from benchmarks.world import sandbox_system
 from leadpipe.chaos import jobs
 from leadpipe.cli import services, truth
-from leadpipe.cli.database import database
-from leadpipe.cli.demo import FOREIGN, enter_demo_world
-from leadpipe.cli.demo_world import World
 from leadpipe.cli.report import believe
-from leadpipe.cli.services import SANDBOX, free_port
-from leadpipe.cli.supervisor import stop_signals, supervising
-from leadpipe.cli.system import Ports, System
+from leadpipe.cli.sandbox_world import SandboxWorld
+from leadpipe.cli.services import SANDBOX
 from leadpipe.errors import LeadpipeError
-from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.control import jump_all
-from leadpipe.settings import load_settings
 
 WEATHER = {
     "fub_webhook_lost": 0.3,
@@ -52,7 +45,7 @@ WEATHER = {
     "fub_webhook_reordered": 0.1,
 }
 # The team's own requests count against the same windows, as they would not in the CRM's own pages.
-LIMITS = dict.fromkeys(("global", "events", "notes", "PUT.people"), 100_000)
+LIMITS: dict[str, int] = dict.fromkeys(("global", "events", "notes", "PUT.people"), 100_000)
 DAY = timedelta(days=1)
 NIGHT_HOUR, NIGHT_MINUTE = 1, 10
 PROMISED_SECONDS = 300.0
@@ -72,37 +65,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
-    home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-", dir="/tmp"))
-    home.chmod(0o755)
-    try:
-        result = _measure(home, options)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with sandbox_system(has_caps=False, seed=options.seed) as (system, config, stop):
+        world = SandboxWorld(system=system, config=config)
+        with world.closing():
+            _set_up(world, options.aged, stop)
+            with world.runtime.lake.keep_open():
+                result = Day(world, options).pass_by()
     print(json.dumps(result) if options.json else _in_words(result))
     is_good = not result["unequal"] and not result["late"] and not result["untouched_without_reason"]
     return 0 if is_good and not result["failures"] else 1
 
 
-def _measure(home: Path, options: argparse.Namespace) -> dict[str, Any]:
-    with stop_signals() as stop, supervising(home) as supervisor:
-        ports = Ports(gateway=free_port(), dagster=free_port(), code_server=free_port())
-        config = SandboxConfig(
-            base_url=f"http://127.0.0.1:{free_port()}",
-            gateway_url=f"http://127.0.0.1:{ports.gateway}",
-            seed=options.seed,
-        )
-        enter_demo_world(home, config, ports)
-        settings = load_settings(env_file=None)
-        with database(settings, supervisor) as url:
-            system = System(settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN)
-            world = World(system=system, config=config)
-            with world.closing():
-                _set_up(world, options.aged, stop)
-                with world.runtime.lake.keep_open():
-                    return Day(world, options).pass_by()
-
-
-def _set_up(world: World, aged: int, stop: Any) -> None:
+def _set_up(world: SandboxWorld, aged: int, stop: threading.Event) -> None:
     """Sandbox, stores, gateway, webhooks and the first sync; no Dagster."""
     from leadpipe.clock import set_offset
     from leadpipe.crm import webhooks
@@ -128,7 +102,7 @@ def _set_up(world: World, aged: int, stop: Any) -> None:
 class Day:
     """The day, from the first arrival to the comparison."""
 
-    world: World
+    world: SandboxWorld
     options: argparse.Namespace
     failures: list[str] = field(default_factory=list[str])
     poll_seconds: list[float] = field(default_factory=list[float])
@@ -196,13 +170,13 @@ class Day:
 
     def _night(self) -> None:
         """What Dagster's schedules do between one and two at night."""
-        from leadpipe.crm.audit import audit
         from leadpipe.crm.written import journal_repairs
-        from leadpipe.work.poll import sides, sweep
+        from leadpipe.work.audit import audit
+        from leadpipe.work.poll import sweep
 
         runtime = self.world.runtime
         swept = sweep(runtime)
-        found = audit(sides(runtime))
+        found = audit(runtime)
         count = journal_repairs(runtime.engine, runtime.lake, now=runtime.clock.now())
         self.night = {**swept.as_metadata(), **dict(found.outcomes), "repairs": count}
 

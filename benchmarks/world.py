@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -40,12 +41,15 @@ class PatientWorld(World):
 
 
 @contextmanager
-def running_world(*, aged: int, has_caps: bool) -> Generator[World]:
-    """A system that is live beside ``aged`` people, all of it gone afterwards.
+def sandbox_system(*, has_caps: bool, seed: int = 7) -> Generator[tuple[System, SandboxConfig, threading.Event]]:
+    """A system of a sandbox's settings whose PostgreSQL runs and nothing else yet, all of it gone afterwards.
 
     Args:
-        aged: people there from the start, read as at any team's first sync.
         has_caps: the default caps hold; else there are practically none, as in a demo.
+        seed: of the population and the faults.
+
+    Yields:
+        The system, the sandbox it is to work against, and the event that is set when somebody stops the figure.
     """
     home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-", dir="/tmp"))
     home.chmod(0o755)  # the account that PostgreSQL runs as must enter it
@@ -53,7 +57,9 @@ def running_world(*, aged: int, has_caps: bool) -> Generator[World]:
         with stop_signals() as stop, supervising(home) as supervisor:
             ports = Ports(gateway=free_port(), dagster=free_port(), code_server=free_port())
             config = SandboxConfig(
-                base_url=f"http://127.0.0.1:{free_port()}", gateway_url=f"http://127.0.0.1:{ports.gateway}"
+                base_url=f"http://127.0.0.1:{free_port()}",
+                gateway_url=f"http://127.0.0.1:{ports.gateway}",
+                seed=seed,
             )
             enter_demo_world(home, config, ports)
             if has_caps:
@@ -64,11 +70,23 @@ def running_world(*, aged: int, has_caps: bool) -> Generator[World]:
                 system = System(
                     settings=settings, supervisor=supervisor, database_url=url, ports=ports, without=FOREIGN
                 )
-                world = PatientWorld(system=system, config=config)
-                with world.closing():
-                    begun = time.monotonic()
-                    world.set_up(aged=aged, stop=stop, tell=lambda words: print(words, file=sys.stderr))
-                    print(f"live after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-                    yield world
+                yield system, config, stop
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running_world(*, aged: int, has_caps: bool) -> Generator[World]:
+    """A system that is live beside ``aged`` people, all of it gone afterwards.
+
+    Args:
+        aged: people there from the start, read as at any team's first sync.
+        has_caps: the default caps hold; else there are practically none, as in a demo.
+    """
+    with sandbox_system(has_caps=has_caps) as (system, config, stop):
+        world = PatientWorld(system=system, config=config)
+        with world.closing():
+            begun = time.monotonic()
+            world.set_up(aged=aged, stop=stop, tell=lambda words: print(words, file=sys.stderr))
+            print(f"live after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+            yield world

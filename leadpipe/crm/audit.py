@@ -55,6 +55,8 @@ class Audited:
     count_by_collection: dict[str, int] = field(default_factory=dict[str, int])
     unfinished: list[str] = field(default_factory=list[str])
     differences: list[Difference] = field(default_factory=list[Difference])
+    human_ids: list[int] = field(default_factory=list[int])
+    """People with an act of the team that nobody had seen before."""
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -114,6 +116,7 @@ def _walk(
     met = compare.compare(table, sides, max_seconds=max_seconds, monotonic=monotonic)
     done.count_by_collection[table.collection] = met.count_seen
     done.differences += met.differences
+    done.human_ids += met.human_ids
     if not met.is_whole:
         done.unfinished.append(table.collection)
 
@@ -143,10 +146,11 @@ def _texts(done: Audited, sides: Sides) -> None:
         rows = [row for page in sides.crm.pages(table.collection, {"personId": person_id}) for row in page]
         ids = [i for row in rows if (i := tables.read_id(row)) is not None]
         known = held.versions(sides.lake, table, ids)
-        intake.store(
+        taken = intake.store(
             [], [], {table.collection: rows}, lake=sides.lake, engine=sides.engine, now=now, landed_by="audit",
             settings=sides.settings,
         )  # fmt: skip
+        done.human_ids += taken.human_ids
         done.differences += [
             Difference(
                 collection=table.collection, record_id=i, person_id=person_id, kind="missing", outcome=HEALED

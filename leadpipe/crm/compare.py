@@ -68,6 +68,8 @@ class Compared:
     count_seen: int = 0
     is_whole: bool = True
     differences: list[Difference] = field(default_factory=list[Difference])
+    human_ids: list[int] = field(default_factory=list[int])
+    """People with an act of the team that nobody had seen before."""
 
     def count(self, kind: str) -> int:
         """Differences of one kind."""
@@ -108,14 +110,13 @@ def compare(
     for chunk, read_at in _chunks(table, sides, low or None):
         result.count_seen += len(chunk)
         seen += [i for row in chunk if (i := read_id(row)) is not None]
-        result.differences += _compare(table, chunk, sides, read_at)
-        if until is not None and monotonic() >= until:
+        _compare(table, chunk, sides, read_at, result)
+        if until is not None and monotonic() >= until and len(chunk) >= CHUNK:
             result.is_whole = False
             break
     bottom = min(seen, default=0) if not result.is_whole else 0
-    top = low - 1 if low else max(seen, default=0)
-    # What was numbered after the walk began is the next one's.
-    missing = {record_id for record_id in known if bottom <= record_id <= top or not seen}.difference(seen)
+    # What we hold was there before the walk began, so it should have met it.
+    missing = {i for i in known if bottom <= i and (not low or i < low)}.difference(seen)
     result.differences += _gone(table, missing, len(known), sides)
     if max_seconds is not None:
         watermark.put_place(sides.engine, source, bottom, None, now=sides.clock.now())
@@ -154,17 +155,21 @@ def _pages(table: RawTable, crm: FubClient, low: int | None) -> Iterator[list[Ro
         yield [row for row in page if (read_id(row) or 0) < low]
 
 
-def _compare(table: RawTable, rows: Sequence[Row], sides: Sides, read_at: datetime) -> list[Difference]:
+def _compare(table: RawTable, rows: Sequence[Row], sides: Sides, read_at: datetime, result: Compared) -> None:
     found = _differences(table, rows, sides, read_at)
     differing = {each.record_id for each in found if each.outcome != OPEN}
-    if not differing:
-        return found
-    _land(table, [row for row in rows if read_id(row) in differing], sides, read_at)
-    again = _differences(table, [row for row in rows if read_id(row) in differing], sides, read_at)
+    wrong = [row for row in rows if read_id(row) in differing]
+    if not wrong:
+        result.differences += found
+        return
+    result.human_ids += _land(table, wrong, sides, read_at)
+    again = _differences(table, wrong, sides, read_at)
     left = {each.record_id for each in again}
     if left and len(left) <= MOST_LOOKED_AT:
         left = _second_look(table, [i for i in left if i is not None], sides)
-    return [each if each.record_id not in left or each.outcome == OPEN else _left_open(each, again) for each in found]
+    result.differences += [
+        each if each.record_id not in left or each.outcome == OPEN else _left_open(each, again) for each in found
+    ]
 
 
 def _left_open(difference: Difference, again: Sequence[Difference]) -> Difference:
@@ -235,18 +240,19 @@ def _fields(before: str, after: Row) -> tuple[str, ...]:
     return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
 
 
-def _land(table: RawTable, rows: Sequence[Row], sides: Sides, read_at: datetime) -> None:
+def _land(table: RawTable, rows: Sequence[Row], sides: Sides, read_at: datetime) -> tuple[int, ...]:
     if table is tables.PEOPLE or table is tables.EVENTS or table.collection in intake.ACTIVITIES:
-        intake.store(
+        taken = intake.store(
             rows if table is tables.PEOPLE else [],
             rows if table is tables.EVENTS else [],
             {table.collection: list(rows)} if table.collection in intake.ACTIVITIES else {},
             lake=sides.lake, engine=sides.engine, now=read_at, landed_by="audit", settings=sides.settings,
         )  # fmt: skip
-        return
+        return taken.human_ids
     report = landing.land(sides.lake, table, rows, landed_by="audit", now=read_at)
     with sides.engine.begin() as connection:
         quarantine.store(connection, report.set_aside, now=read_at)
+    return ()
 
 
 def _gone(table: RawTable, missing: set[int], count_known: int, sides: Sides) -> list[Difference]:

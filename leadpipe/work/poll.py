@@ -14,12 +14,12 @@ from sqlalchemy import text
 
 from leadpipe.crm import action_plans, children, compare, edits, tables, totals, touched, watermark, webhooks
 from leadpipe.crm import sweep as id_sweep
-from leadpipe.crm.compare import Sides
 from leadpipe.crm.intake import Intake
 from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.work.audit import sides
 from leadpipe.work.polled import Polled
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class _Pass:
             self._step(f"{table.collection}_edited", lambda table=table: self._read_edits(table))
         self._step("people_touched", self._read_touched)
         self._step("conversations", self._read_conversations)
-        self._step("answers", self._answer)
-        self._step("small", lambda: self._report.add(self._sync.whole(SMALL, now=self._now)))
         self._step("totals", self._find_gone)
         self._step("children", self._follow_children)
+        self._step("answers", self._answer)
+        self._step("small", lambda: self._report.add(self._sync.whole(SMALL, now=self._now)))
         self._step("unsubscribes", self._read_unsubscribes)
         self._step("webhooks", self._check_webhooks, every=SLOW)
         self._step("action_plans", self._count_action_plans, every=HOURLY)
@@ -171,7 +171,9 @@ class _Pass:
             if table is tables.PEOPLE:
                 self._report.count_gone += len(_sweep_ids(runtime, now=self._now).gone_ids)
             else:
-                self._report.count_gone += compare.compare(table, sides(runtime)).count("gone")
+                met = compare.compare(table, sides(runtime))
+                self._report.count_gone += met.count("gone")
+                self._human |= set(met.human_ids)
             totals.settle(table, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now)
 
     def _read_conversations(self) -> None:
@@ -275,10 +277,3 @@ def sweep(runtime: Runtime) -> Swept:
 
 def _sweep_ids(runtime: Runtime, *, now: datetime) -> Swept:
     return id_sweep.sweep(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings)
-
-
-def sides(runtime: Runtime) -> Sides:
-    """What an audit compares, of the running system."""
-    return Sides(
-        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings, clock=runtime.clock
-    )

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from assets.crm_audit import AUDIT, crm_audit, nothing_differs_from_the_crm
-from leadpipe.crm import audit
+from leadpipe.crm import audit, watermark
 from leadpipe.crm.audit import Audited
 from leadpipe.crm.compare import Difference, Sides
 from leadpipe.runtime import Runtime
@@ -30,6 +30,7 @@ def test_the_check_warns_while_a_difference_is_open(
         runtime.lake.replace(audit.TABLE, audit.as_rows(differences, sides.clock.now()))
         return Audited(differences=differences, count_by_collection={"people": 5})
 
+    watermark.write(runtime.engine, "fub_people", runtime.clock.now(), now=runtime.clock.now())
     monkeypatch.setattr(audit, "audit", audited)
     result = dg.materialize([crm_audit, nothing_differs_from_the_crm], resources={"leadpipe": leadpipe})
     (made,) = result.asset_materializations_for_node("ops__crm_audit")

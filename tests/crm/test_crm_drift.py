@@ -20,12 +20,18 @@ from leadpipe.runtime import Runtime
 from leadpipe.sandbox.control import SandboxControl
 from leadpipe.sandbox.world import World
 from leadpipe.work import first_touch, poll
-from leadpipe.work.poll import sides
+from leadpipe.work.audit import sides
 from tests.crm.conftest import Account, Asking
 from tests.gateway.serving import free_socket, served, url_of
 
 EMAIL = [{"value": "ana1@example.com"}]
 PHONE = [{"value": "+15125550142"}]
+
+
+@pytest.fixture(autouse=True)
+def _idle_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's agents leave tasks alone: what changes here is what a test changes."""
+    monkeypatch.setattr("leadpipe.sandbox.population.agents.ACTS_ON_TASK", 0.0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import read_offset, set_offset
-from leadpipe.crm import intake, landing, sweep, tables, totals, watermark, webhooks
+from leadpipe.crm import intake, landing, sweep, tables, totals, touched, watermark, webhooks
 from leadpipe.crm import sync as sync_module
 from leadpipe.crm.intake import Wanted
 from leadpipe.crm.passes import Pass
@@ -25,10 +25,6 @@ from leadpipe.work import first_touch, poll
 from tests.crm.conftest import Account, Asking
 
 EMAIL = [{"value": "ana1@example.com"}]
-OPEN_CONVERSATION = (
-    "insert into ledger.conversations (person_id, state, awaits, since_at, changed_at) "
-    "values (:id, 'open', 'lead', :now, :now)"
-)
 PASSAGE = (
     "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, step, opened_at, next_due_at) "
     "values (:id, 'reactivation', '1', 1, 'ask', :at, :at) returning id"
@@ -311,14 +307,21 @@ def test_what_agents_do_is_recorded_and_pauses_automation_for_that_lead(
     for act, person_id in leads.items():
         account.control("act", what=act, person_id=person_id)
     poll.poll(runtime, channels={})
-    with runtime.engine.begin() as connection:
-        connection.execute(text(OPEN_CONVERSATION), {"id": leads["text"], "now": ask.now})
-    poll.poll(runtime, channels={})
     seen = ask.ledger("select kind, person_id from ledger.human_actions")
     assert {("call", leads["call"]), ("note", leads["note"]), ("text", leads["text"])} <= {tuple(row) for row in seen}
     for person_id in leads.values():
         assert ask.person(person_id).automation_paused_reason == "human_acted"
         assert ask.person(person_id).last_human_at is not None
+
+
+def test_people_in_conversation_are_read_with_their_texts_at_every_pass(
+    account: Account, ask: Asking, sync: Sync
+) -> None:
+    person_id = account.add(firstName="Ana", emails=EMAIL, phones=[{"value": "+15125550142"}])
+    assert sync.conversations([person_id], now=ask.now).human_ids == []
+    account.control("act", what="text", person_id=person_id)
+    assert sync.conversations([person_id], now=ask.now).human_ids == [person_id]
+    assert sync.conversations([person_id], now=ask.now).person_ids == [], "the same as before"
 
 
 def test_an_email_of_the_team_pauses_too_though_it_moves_no_updated(
@@ -497,7 +500,8 @@ def test_a_missed_change_is_repaired_by_the_sweep(runtime: Runtime, account: Acc
     person_id = account.add(firstName="Ana", emails=EMAIL)
     poll.poll(runtime, channels={})
     account.change(person_id, firstName="Changed")
-    watermark.write(runtime.engine, "fub_people", ask.now + timedelta(days=1), now=ask.now)
+    for source in ("fub_people", touched.SOURCE):
+        watermark.write(runtime.engine, source, ask.now + timedelta(days=1), now=ask.now)
     poll.poll(runtime, channels={})
     assert ask.person(person_id).first_name == "Ana"
     assert poll.sweep(runtime).reread_ids == (person_id,)
