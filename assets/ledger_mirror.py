@@ -39,6 +39,7 @@ TABLES: dict[str, tuple[str, list[dg.AssetKey]]] = {
     "writebacks": ("One row per write to the CRM and version.", [MESSAGES]),
     "quarantine": ("One row per record set aside; contents stay in the ledger.", _PEOPLE),
     "token_usage": ("One row per call of a language model.", [MESSAGES]),
+    "service_days": ("One row per service and day and version: seconds it was to run, and did.", []),
 }
 PERSONAL = ("people", "inquiries", "messages", "inbound_messages", "qualifications", "writebacks")
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=15), warn_window=timedelta(minutes=2))

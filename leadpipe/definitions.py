@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets import crm_audit, ledger_mirror, maintenance, market, outreach, raw_fub, scoring, spend
+from assets import crm_audit, kpis, ledger_mirror, maintenance, market, outreach, raw_fub, scoring, spend
 from assets.dbt import build_dbt_assets, read_specs
 from leadpipe.settings import Settings, load_settings
 from resources.runtime import LeadpipeResource
@@ -23,17 +23,18 @@ from sensors import (
     reactivation,
     replies,
     sending,
+    watching,
 )
 from sensors import crm_audit as crm_audit_sensors
 from sensors import market as market_sensors
 from sensors import scoring as scoring_sensors
 
-ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend, crm_audit)
+ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend, crm_audit, kpis)
 # Tables that a step writes beside its own, or that ops report.
 SPECS = (*raw_fub.raw_fub, outreach.messages, market.releases, market.listing_checks)
 WATCHERS = (
     crm, failures, first_day, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
-    scoring_sensors, crm_audit_sensors,
+    scoring_sensors, crm_audit_sensors, watching,
 )  # fmt: skip
 
 

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     stale_after_hours: int = Field(24, ge=1, description="A queued message older than this past its due time expires.")
     human_quiet_minutes: int = Field(30, ge=0, description="No first touch if a person acted within these minutes.")
     aged_after_days: int = Field(90, ge=1, description="No two-way contact for so long makes a lead aged.")
+    starving_after_days: int = Field(
+        30,
+        ge=1,
+        description="Days without a touch or a stated reason that make a lead starving.",
+    )
     stop_stages: CommaList = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
     not_interested_stage: str = Field(
         "Nurture", description="FUB stage of a lead who says they are not interested; empty moves no stage."
@@ -168,6 +173,9 @@ class Settings(BaseSettings):
     gateway_port: int = Field(8801, description="Port of the gateway, loopback.")
     dagster_port: int = Field(3000, description="Port of the Dagster UI, loopback.")
     unsubscribe_secret: SecretStr = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token for the gateway's /metrics; empty: there is no such page."
+    )
 
     @property
     def lake_url(self) -> str:

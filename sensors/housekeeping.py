@@ -28,6 +28,7 @@ OFTEN = (
     "refresh_marts",
     "write_back",
     "deliver_alerts",
+    "watch",
 )
 KEEP_OFTEN = timedelta(days=2)
 ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]

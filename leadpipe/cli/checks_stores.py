@@ -48,7 +48,7 @@ def ledger(runtime: Runtime) -> Finding:
     """The ledger's schema is the newest this code knows."""
     from leadpipe.store.ledger import current_revision, head_revision
 
-    missing = _without_database(runtime, "ledger")
+    missing = without_database(runtime, "ledger")
     if missing is not None:
         return missing
     current, head = current_revision(runtime.engine), head_revision()
@@ -81,7 +81,7 @@ def lake(runtime: Runtime) -> Finding:
     from leadpipe.store.bootstrap import schemas
 
     name = "lake"
-    missing = _without_database(runtime, name)
+    missing = without_database(runtime, name)
     if missing is not None:
         return missing
     try:
@@ -110,7 +110,7 @@ def clock(runtime: Runtime) -> Finding:
     from leadpipe.clock import WallClock, read_offset
 
     name = "clock"
-    missing = _without_database(runtime, name)
+    missing = without_database(runtime, name)
     if missing is not None:
         return missing
     with runtime.engine.connect() as connection:
@@ -145,7 +145,7 @@ def switch(runtime: Runtime) -> Finding:
     from leadpipe.messaging import switch as sending_switch
 
     name = "sending switch"
-    missing = _without_database(runtime, name)
+    missing = without_database(runtime, name)
     if missing is not None:
         return missing
     with runtime.engine.connect() as connection:
@@ -159,7 +159,7 @@ def switch(runtime: Runtime) -> Finding:
     return ok(name, "on")
 
 
-def _without_database(runtime: Runtime, name: str) -> Finding | None:
+def without_database(runtime: Runtime, name: str) -> Finding | None:
     """A finding when there is no database to ask, so that a check neither creates one nor says the same again."""
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError

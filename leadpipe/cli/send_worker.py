@@ -29,6 +29,7 @@ def send_worker(
     """
     from leadpipe.messaging.channels.build import build_channels
     from leadpipe.messaging.drain import run_worker
+    from leadpipe.monitoring.heartbeat import SEND_WORKER, Pulse
     from leadpipe.runtime import open_runtime
     from leadpipe.store.house_settings import refuse_other_settings
 
@@ -46,16 +47,17 @@ def send_worker(
             channels = build_channels(runtime.settings, connections=concurrency)
             names = ", ".join(sorted(channels)) or "no channel"
             typer.echo(f"send-worker: sending={runtime.settings.sending}, {names}, {concurrency} calls at once")
-            run_worker(
-                engine=runtime.engine,
-                channels=channels,
-                settings=runtime.settings,
-                clock=runtime.clock,
-                should_stop=stopped.is_set,
-                concurrency=concurrency,
-                on_report=lambda report: typer.echo(_line(report)),
-                on_outage=lambda: typer.echo("the ledger does not answer; trying again", err=True),
-            )
+            with Pulse(lambda: runtime.engine, SEND_WORKER).in_thread():
+                run_worker(
+                    engine=runtime.engine,
+                    channels=channels,
+                    settings=runtime.settings,
+                    clock=runtime.clock,
+                    should_stop=stopped.is_set,
+                    concurrency=concurrency,
+                    on_report=lambda report: typer.echo(_line(report)),
+                    on_outage=lambda: typer.echo("the ledger does not answer; trying again", err=True),
+                )
         finally:
             runtime.close()
 

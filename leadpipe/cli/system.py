@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadpipe.cli import services
-from leadpipe.cli.services import CODE_SERVER, GATEWAY, WEBSERVER
+from leadpipe.cli.services import CODE_SERVER, DAEMON, GATEWAY, WEBSERVER
 
 if TYPE_CHECKING:
     from leadpipe.cli.supervisor import Supervisor
@@ -95,3 +95,10 @@ class System:
         self.supervisor.start(webserver)
         self.supervisor.start(daemon)
         self.supervisor.wait_until_ready((WEBSERVER,), timeout_seconds=READY_SECONDS, stop=stop)
+
+    def stop_dagster(self, runtime: Runtime) -> None:
+        """Stop what ticks, and say that it stops on purpose: nothing that follows is an outage."""
+        from leadpipe.monitoring.heartbeat import DAGSTER, STOPPED, Pulse
+
+        self.supervisor.stop(DAEMON, CODE_SERVER)
+        Pulse(lambda: runtime.engine, DAGSTER).beat(STOPPED)

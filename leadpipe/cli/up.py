@@ -58,6 +58,7 @@ def up() -> None:
                 _greet(settings, system)
             _watch(system, stop)
             typer.echo("Stopping ...")
+            system.stop_dagster(runtime)
             runtime.close()
 
 

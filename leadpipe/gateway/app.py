@@ -6,6 +6,7 @@ caller beside this one). It serves on loopback; a proxy with TLS stands in front
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -14,28 +15,42 @@ from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from leadpipe.gateway import fub, ses, twilio, unsubscribe
+from leadpipe.gateway import fub, metrics, ses, twilio, unsubscribe
 from leadpipe.gateway.commit import GroupCommit
 from leadpipe.gateway.limits import BodyLimit, Guard
 from leadpipe.gateway.sns import SnsVerifier
+from leadpipe.monitoring import heartbeat
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from starlette.requests import Request
 
     from leadpipe.gateway.sns import Fetch
     from leadpipe.runtime import Runtime
 
 
-def create_app(runtime: Runtime, *, fetch: Fetch | None = None) -> FastAPI:
-    """The gateway over a runtime; opens nothing until the first request.
+def create_app(runtime: Runtime, *, fetch: Fetch | None = None, has_pulse: bool = False) -> FastAPI:
+    """The gateway over a runtime; without a pulse it opens nothing until the first request.
 
     Args:
         runtime: settings, ledger and clock.
         fetch: gets a certificate of SNS; None asks SNS itself.
+        has_pulse: whether it gives signs of life while it serves.
     """
-    app = FastAPI(title="leadpipe gateway", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def alive(_: FastAPI) -> AsyncGenerator[None]:
+        async with heartbeat.Pulse(lambda: runtime.engine, heartbeat.GATEWAY).in_loop():
+            yield
+
+    app = FastAPI(
+        title="leadpipe gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=alive if has_pulse else None
+    )
+    measured = metrics.GatewayMetrics(runtime)
     app.add_middleware(BodyLimit)
     app.add_middleware(Guard)
+    app.add_middleware(metrics.Measured, metrics=measured)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
@@ -52,10 +67,13 @@ def create_app(runtime: Runtime, *, fetch: Fetch | None = None) -> FastAPI:
         await run_in_threadpool(ask)
         return JSONResponse({"status": "ok"})
 
-    app.router.routes.append(fub.route(runtime, GroupCommit(runtime)))
+    notices = fub.route(runtime, GroupCommit(runtime))
+    measured.know(notices)
+    app.router.routes.append(notices)
     app.include_router(twilio.router(runtime))
     app.include_router(ses.router(runtime, SnsVerifier(runtime.settings, fetch=fetch)))
     app.include_router(unsubscribe.router(runtime))
+    app.include_router(metrics.router(runtime, measured))
     return app
 
 
@@ -64,7 +82,7 @@ def serve(runtime: Runtime, *, host: str = "127.0.0.1", port: int | None = None)
     import uvicorn
 
     uvicorn.run(
-        create_app(runtime),
+        create_app(runtime, has_pulse=True),
         host=host,
         port=port or runtime.settings.gateway_port,
         log_level="warning",

@@ -43,6 +43,8 @@ def environment(settings: Settings, database_url: str) -> dict[str, str]:
         "LEADPIPE_LAKE_CATALOG": keyword_dsn(database_url),
         "LEADPIPE_LAKE_DATA": settings.lake_url.rstrip("/") + "/",
         "LEADPIPE_TEAM_TIMEZONE": settings.team_timezone,
+        "LEADPIPE_STARVING_AFTER_DAYS": str(settings.starving_after_days),
+        "LEADPIPE_STOP_STAGES": ",".join(settings.stop_stages),
         # Unit tests prove the SQL, not the data: the test suite runs them, a build every few minutes need not.
         "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
         # dbt's own choice is to log every step of every build, megabytes a build; the compiled SQL is on disk anyway.

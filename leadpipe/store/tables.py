@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -122,6 +123,7 @@ inbox = Table(
     UniqueConstraint("source", "dedupe_key"),
     _one_of("state", ("new", "handled", "kept_aside")),
     Index("ix_inbox_waiting", "source", "id", postgresql_where=text("state = 'new'")),
+    Index("ix_inbox_kept_aside", "source", postgresql_where=text("state = 'kept_aside'")),
 )  # fmt: skip
 
 # One row per CRM person, as last read; the canonical lead is the person whose merged_into is null.
@@ -532,6 +534,34 @@ decisions = Table(
     Index("ix_decisions_person", "person_id"),
 )  # fmt: skip
 
+# One row per sign of life of a service, by the machine's clock: a jump of a simulated calendar is no outage. Pruned
+# after a few days; what it adds up to stays in service_days.
+heartbeats = Table(
+    "heartbeats", metadata,
+    _id(),
+    Column("service", Text, nullable=False),  # gateway | dagster | send-worker
+    Column("instance", Text, nullable=False),  # host and process
+    Column("state", Text, nullable=False, server_default="up"),
+    _json("detail"),                                # {"rss_bytes", "started_at"}; no contact details
+    _at("beat_at", nullable=False),
+    _one_of("state", ("up", "stopped")),
+    Index("ix_heartbeats_service", "service", "beat_at"),
+    Index("ix_heartbeats_at", "beat_at"),
+)  # fmt: skip
+
+# One row per service and day of the team: how long it was to run, and how long it did.
+service_days = Table(
+    "service_days", metadata,
+    Column("service", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("seconds_expected", Float, nullable=False),
+    Column("seconds_up", Float, nullable=False),
+    Column("outages", Integer, nullable=False),
+    Column("longest_outage_seconds", Float, nullable=False),
+    _at("counted_at", nullable=False),
+    _xid(),
+)  # fmt: skip
+
 # Tables whose rows the lake mirrors, every version once, keyed by the columns named.
 MIRRORED: dict[str, tuple[str, ...]] = {
     "inbox": ("id",),
@@ -555,6 +585,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "quarantine": ("id",),
     "token_usage": ("id",),
     "decisions": ("id",),
+    "service_days": ("service", "day"),
 }
 # What stays in the ledger: raw webhook bodies, quarantined records, and the addresses themselves.
 NOT_MIRRORED: dict[str, tuple[str, ...]] = {

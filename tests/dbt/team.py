@@ -209,6 +209,10 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
                           "output_tokens": written, "cost_usd": usd, "person_id": ANN, "at": at("15:05:00")}
                          for purpose, read, written, usd in (
             ("read", 1_000, 100, 0.0005), ("draft", 500, 200, 0.001))]),
+        (t.service_days, [{"service": service, "day": date(2026, 3, 2), "seconds_expected": 86_400.0,
+                           "seconds_up": up, "outages": outages, "longest_outage_seconds": 86_400.0 - up,
+                           "counted_at": at("21:00:00")} for service, up, outages in (
+            ("gateway", 86_400.0, 0), ("dagster", 86_300.0, 1))]),
     ]  # fmt: skip
 
 

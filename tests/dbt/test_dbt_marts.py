@@ -222,3 +222,22 @@ def test_the_conversation_queue_shows_who_awaits_what_since_when(seeded: Seeded)
         ANN: ("agent", "interested", "Ada Agent", 0, 2, at("15:05:00")),
         GUS: ("agent", "unread", None, 1, 0, at("16:20:00")),
     }
+
+
+def test_kpis_are_measured_by_day_and_judged_over_their_window(seeded: Seeded) -> None:
+    columns = ("day_count_part", "day_count_whole", "value", "is_met", "is_complete")
+    found = figures(seeded, "marts.kpis", "kpi day", *columns)
+    day = date(2026, 3, 2)
+    assert found["delivered", day] == (3, 4, 0.75, None, False), "four messages are too few to say"
+    assert found["errors", day] == (1, 6, pytest.approx(1 / 6), None, True), "Ben's first call was not sent"
+    assert found["first_touch", day] == (2, 3, 400.0, False, True), "Ben waited too long, Eve has a stated reason"
+    assert found["response", day] == (3, 4, 0.75, None, False)
+    assert found["response", date(2025, 12, 1)] == (0, 1, 0.0, None, True), "an out-of-office answer is no reply"
+    assert found["conversion", day] == (0, 3, 0.0, None, False)
+    assert found["services_up", day] == (172_700, 172_800, pytest.approx(86_300 / 86_400), False, True)
+    worst = seeded.rows("select subject, count_whole from marts.kpis where kpi = 'services_up'")
+    assert worst == [{"subject": "dagster", "count_whole": 86_400}]
+
+
+def test_nobody_of_the_team_starves(seeded: Seeded) -> None:
+    assert seeded.rows("from marts.starving_leads") == []
