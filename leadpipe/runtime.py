@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from leadpipe.crm.client import FubClient
     from leadpipe.market.facts import MarketFacts
     from leadpipe.market.recommend import Recommender
+    from leadpipe.messaging.breaker import Breakers
     from leadpipe.messaging.channels.base import Channel
     from leadpipe.settings import Settings
 
@@ -77,6 +78,13 @@ class Runtime:
         from leadpipe.messaging.channels.build import build_channels
 
         return build_channels(self.settings)
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        """What this process knows of the providers' health."""
+        from leadpipe.messaging.breaker import Breakers
+
+        return Breakers()
 
     @cached_property
     def recommender(self) -> Recommender:

@@ -85,13 +85,13 @@ def resume(as_json: AsJson = False) -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the switch, the sending mode, what waits and what the caps leave. Exit 1 while something is stopped.
+    """Show the switch, the mode, what waits, what the caps leave, who rests. Exit 1 while something is stopped.
 
     Example: leadpipe sending status --json
     """
     from sqlalchemy import text
 
-    from leadpipe.messaging import caps, switch
+    from leadpipe.messaging import breaker, caps, switch
     from leadpipe.runtime import open_runtime
 
     with failing():
@@ -100,6 +100,7 @@ def status(as_json: AsJson = False) -> None:
             with runtime.engine.connect() as connection:
                 now = switch.read(connection)
                 room = caps.left(connection, runtime.settings, now=runtime.clock.now())
+                resting = breaker.resting(connection)
                 waiting = {
                     str(state): int(count)
                     for state, count in connection.execute(
@@ -112,11 +113,18 @@ def status(as_json: AsJson = False) -> None:
             mode = str(runtime.settings.sending)
         finally:
             runtime.close()
-    found = _shown(now) | {"mode": mode, "waiting": waiting, "room": {"any": room.total, "sms": room.sms}}
+    found = _shown(now) | {
+        "mode": mode,
+        "waiting": waiting,
+        "room": {"any": room.total, "sms": room.sms},
+        "resting_seconds": {provider: round(left, 1) for provider, left in resting.items()},
+    }
     counts = ", ".join(f"{state} {count}" for state, count in waiting.items()) or "nothing waits"
     words = (
         f"{_words(now)}\nmode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS"
     )
+    for provider, left in resting.items():
+        words += f"\n{provider} fails and rests for {left:.0f} s more; then one message tries"
     _print(found, as_json, words)
     if now.is_stopped or now.plans or now.channels:
         raise typer.Exit(1)

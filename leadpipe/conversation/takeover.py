@@ -18,6 +18,7 @@ from sqlalchemy import text
 from leadpipe.conversation import handoff
 from leadpipe.conversation.decision import OWN_WORDS
 from leadpipe.messaging.protocol import cancel_waiting
+from leadpipe.messaging.under_way import wait_for_people
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -43,9 +44,10 @@ _RECENT = text(
       and acted.at > coalesce(c.since_at, '-infinity')
       and acted.at >= coalesce(
         (select (value ->> 'at')::timestamptz from ledger.controls where key = 'go_live'), :recent)
-    order by p.person_id for no key update of p
+    order by p.person_id
     """
 )
+_RECENT_LOCKED = text(f"{_RECENT.text} for no key update of p")
 
 
 def pause_for_people(
@@ -70,8 +72,10 @@ def pause_for_people(
     if not person_ids:
         return ()
     with engine.begin() as connection:
-        rows = connection.execute(_RECENT, {"ids": list(person_ids), "recent": now - timedelta(days=1)})
-        ids = [row[0] for row in rows]
+        asked = {"ids": list(person_ids), "recent": now - timedelta(days=1)}
+        # Calls first, rows after: whoever waits for a call holds nothing that its sender could wait for.
+        wait_for_people(connection, connection.execute(_RECENT, asked).scalars())
+        ids = list(connection.execute(_RECENT_LOCKED, asked).scalars())
         for person_id in ids:
             pause(connection, person_id, reason=HUMAN, now=now)
             events.note(connection, person_id, HUMAN, settings=settings, now=now)
@@ -82,7 +86,11 @@ def pause_for_people(
 
 
 def pause(connection: Connection, person_id: int, *, reason: str, now: datetime) -> None:
-    """Pause automation for one person in the caller's transaction and cancel what waits; a human's pause wins."""
+    """Pause automation for one person in the caller's transaction and cancel what waits; a human's pause wins.
+
+    Calls to the person that are under way have ended when this returns, and no further one begins.
+    """
+    wait_for_people(connection, [person_id])
     connection.execute(
         text(
             "update ledger.people set automation_paused_at = :now, automation_paused_reason = :reason "

@@ -15,11 +15,14 @@ from sqlalchemy import text
 from leadpipe.crm.tables import read_id, read_time
 from leadpipe.leads.identity import normalise_email
 from leadpipe.messaging.suppression import suppress
+from leadpipe.messaging.under_way import AT_ONCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 Row = dict[str, Any]
+# Person, source, the address named if any, when, the event's id.
+_Wanted = tuple[int, str, str, datetime, "int | None"]
 # Marketing-mail events that end email, and the source each suppression names.
 KINDS = {"unsubscribe": "fub_unsubscribe", "spamreport": "fub_spam_report"}
 EVENT_TYPE = "Unsubscribed"
@@ -57,9 +60,13 @@ def store_lead_events(engine: Engine, rows: Iterable[Row], *, now: datetime) -> 
     return _suppress(engine, wanted, now=now)
 
 
-def _suppress(engine: Engine, wanted: Sequence[tuple[int, str, str, datetime, int | None]], *, now: datetime) -> int:
-    if not wanted:
-        return 0
+def _suppress(engine: Engine, wanted: Sequence[_Wanted], *, now: datetime) -> int:
+    return sum(
+        _suppress_some(engine, wanted[start : start + AT_ONCE], now=now) for start in range(0, len(wanted), AT_ONCE)
+    )
+
+
+def _suppress_some(engine: Engine, wanted: Sequence[_Wanted], *, now: datetime) -> int:
     with engine.begin() as connection:
         before = _count(connection)
         points = connection.execute(_POINTS, {"people": sorted({each[0] for each in wanted})}).all()

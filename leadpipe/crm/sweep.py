@@ -17,6 +17,7 @@ from sqlalchemy import select, text, update
 
 from leadpipe.crm import intake, landing, tables
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.messaging.under_way import AT_ONCE, wait_for_people
 from leadpipe.store.tables import people
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ _MERGED = text(
     where loser.stage = 'Trash' and loser.merged_into is null and winner.stage <> 'Trash'
       and winner.merged_into is null and winner.deleted_at is null
       and winner.crm_updated_at >= loser.crm_updated_at - interval '1 day'
-    order by loser.person_id, winner.person_id
+    order by loser.person_id, winner.person_id limit :most
     """
 )
 # A passage moves to the winner unless that person met the plan themselves: then it is the winner's own that counts.
@@ -204,14 +205,27 @@ def follow_merges(engine: Engine, *, now: datetime) -> tuple[tuple[int, int], ..
     """
     with engine.begin() as connection:
         connection.execute(_REVIVE)
-        pairs = tuple((int(loser), int(winner)) for loser, winner in connection.execute(_MERGED))
-        for loser, winner in pairs:
-            connection.execute(update(people).where(people.c.person_id == loser).values(merged_into=winner))
-            names = {"loser": loser, "winner": winner}
-            passages = list(connection.execute(_MOVE_PASSAGES, names).scalars())
-            if passages:
-                connection.execute(_MOVE_WAITING, {**names, "passages": passages})
-            end_plans(connection, (loser,), reason="merged", now=now)
+    found: list[tuple[int, int]] = []
+    while True:
+        with engine.begin() as connection:
+            pairs = _follow_some(connection, now)
+        found += pairs
+        if len(pairs) < AT_ONCE:
+            return tuple(found)
+
+
+def _follow_some(connection: Connection, now: datetime) -> list[tuple[int, int]]:
+    """Follow the next merges; a pair that was followed is none any more."""
+    pairs = [(int(loser), int(winner)) for loser, winner in connection.execute(_MERGED, {"most": AT_ONCE})]
+    # What is being called at this moment is called as before the merge; nothing is from then on.
+    wait_for_people(connection, [person for pair in pairs for person in pair])
+    for loser, winner in pairs:
+        connection.execute(update(people).where(people.c.person_id == loser).values(merged_into=winner))
+        names = {"loser": loser, "winner": winner}
+        passages = list(connection.execute(_MOVE_PASSAGES, names).scalars())
+        if passages:
+            connection.execute(_MOVE_WAITING, {**names, "passages": passages})
+        end_plans(connection, (loser,), reason="merged", now=now)
     return pairs
 
 

@@ -18,6 +18,7 @@ from leadpipe.messaging.channels.base import SendRequest
 from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.gate import Subject, state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
+from leadpipe.messaging.switch import GOES_SINCE
 from leadpipe.settings import Sending
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class Claim:
     stopped_by: str = ""
 
 
-_ROWS = """
+_ROWS = f"""
     select m.id::text as id, m.state, m.person_id, m.contact_point_id, m.enrolment_id, m.plan, m.step, m.occurrence,
       m.channel, m.purpose, m.template, m.subject, m.body, m.evidence -> 'variables' as variables, m.is_model_written,
-      m.attempts, m.due_at, m.not_before_at, m.expires_at, c.address, c.kind,
+      m.attempts, m.due_at, m.not_before_at, m.expires_at, {GOES_SINCE} as goes_since, c.address, c.kind,
       p.merged_into, p.deleted_at, p.stage, p.automation_paused_at,
       e.state as enrolment_state, own.detached_at is not null or own.person_id is null as is_detached
     from ledger.messages m
@@ -73,7 +74,7 @@ _ROWS = """
     where m.id = any(cast(:ids as uuid[])) and m.state in ('queued', 'held')
     order by m.priority, coalesce(m.not_before_at, m.due_at), m.id
     for no key update of m skip locked
-    """
+    """  # noqa: S608 - a fixed expression
 
 
 class Batch:
@@ -127,8 +128,7 @@ class Batch:
         stale_after = timedelta(hours=self._settings.stale_after_hours)
         kept: list[Row[Any]] = []
         for row in rows:
-            latest = max(row.due_at, row.not_before_at or row.due_at)
-            if (row.expires_at and row.expires_at <= self._now) or latest + stale_after <= self._now:
+            if (row.expires_at and row.expires_at <= self._now) or row.goes_since + stale_after <= self._now:
                 self._move(row, Event.EXPIRE, State.EXPIRED, "stale")
             elif why := self._overtaken_by(row):
                 self._move(row, Event.CANCEL, State.CANCELLED, why)

@@ -1,7 +1,7 @@
 """The calls of one drain: each attempt's one call, begun at once, and what came of it, handed back in groups.
 
-What lives here: a thread for a call that blocks, one event loop for all that pool their connections, the last look
-before a call that had to wait, how many are under way. What does not: which messages are called (``claim``), how
+What lives here: a thread for a call that blocks, one event loop for all that pool their connections, how many are under
+way. What does not: which messages are called (``claim``), whether one still may be (``last_look``), how
 (``channels``), what an answer means (``outcomes``).
 """
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,6 +26,8 @@ from leadpipe.messaging.outcomes import Called
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
+    from leadpipe.messaging.last_look import LastLook
+
 # How long a result waits for those that come with it: one commit for all costs less than each its own.
 GATHER_SECONDS = 0.004
 
@@ -35,8 +38,7 @@ class Calls:
     A call is under way until its outcome is written (``settle``). Use it inside ``with``; nothing of it raises for what
     a call or its provider did.
 
-    ``is_clear`` is asked of an attempt that could not be called at once (``late_after_seconds`` after ``start``): False
-    leaves it certainly unsent.
+    ``look`` is asked before each call; what it bars is certainly unsent.
     """
 
     def __init__(
@@ -44,13 +46,11 @@ class Calls:
         *,
         channels: Mapping[str, Channel],
         concurrency: int,
-        is_clear: Callable[[Claimed], bool],
-        late_after_seconds: float,
+        look: LastLook,
     ) -> None:
         self._channels = channels
         self._concurrency = concurrency
-        self._is_clear = is_clear
-        self._late_after_seconds = late_after_seconds
+        self._look = look
         # None: no more calls will be begun.
         self._done: SimpleQueue[Called | None] = SimpleQueue()
         self._stack = ExitStack()
@@ -69,9 +69,8 @@ class Calls:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def start(self, claimed: Sequence[Claimed]) -> None:
-        """Begin the call of each attempt."""
-        started_at = time.monotonic()
+    def start(self, claimed: Sequence[Claimed], *, held_at: float) -> None:
+        """Begin the call of each attempt; ``held_at`` is the monotonic moment before their addresses were taken."""
         with self._changed:
             self._count_under_way += len(claimed)
             self._count_unheard += len(claimed)
@@ -81,9 +80,9 @@ class Calls:
             if isinstance(channel, PooledChannel):
                 pooled.append((self._pool_of(one.request.channel, channel), one))
             else:
-                self._threads.submit(self._call, channel, one, started_at)
+                self._threads.submit(self._call, channel, one, held_at)
         if pooled and self._portal is not None:
-            self._portal.start_task_soon(self._call_all, pooled, started_at)
+            self._portal.start_task_soon(self._call_all, pooled, held_at)
 
     def no_more(self) -> None:
         """Nothing will be begun any more: ``finished`` ends with the last call under way."""
@@ -121,17 +120,23 @@ class Calls:
             self._changed.wait_for(lambda: self._count_under_way * 2 <= self._concurrency or until())
             return self._concurrency - self._count_under_way
 
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until this holds, looked at whenever outcomes were written."""
+        with self._changed:
+            self._changed.wait_for(holds)
+
     def wake(self) -> None:
-        """Let ``wait_for_room`` look again."""
+        """Let whoever waits look again."""
         with self._changed:
             self._changed.notify_all()
 
     # one call
 
-    def _call(self, channel: Channel, claimed: Claimed, started_at: float) -> None:
+    def _call(self, channel: Channel, claimed: Claimed, held_at: float) -> None:
         try:
-            result = self._late(claimed) if self._is_late(started_at) else None
-            if result is None:
+            if barred := self._look.bar(claimed, held_at):
+                result = SendResult.not_called(barred)
+            else:
                 _about_to_call()
                 result = channel.send(claimed.request)
                 _answered()
@@ -139,29 +144,24 @@ class Calls:
             result = _unsendable(error)
         self._done.put((claimed, result))
 
-    async def _call_all(self, calls: Sequence[tuple[SendPooled, Claimed]], started_at: float) -> None:
-        await asyncio.gather(*(self._call_pooled(send, claimed, started_at) for send, claimed in calls))
+    async def _call_all(self, calls: Sequence[tuple[SendPooled, Claimed]], held_at: float) -> None:
+        await asyncio.gather(*(self._call_pooled(send, claimed, held_at) for send, claimed in calls))
 
-    async def _call_pooled(self, send: SendPooled, claimed: Claimed, started_at: float) -> None:
+    async def _call_pooled(self, send: SendPooled, claimed: Claimed, held_at: float) -> None:
         try:
-            result = await asyncio.to_thread(self._late, claimed) if self._is_late(started_at) else None
-            if result is None:
+            if self._look.is_late(held_at):
+                barred = await asyncio.to_thread(self._look.bar, claimed, held_at)
+            else:
+                barred = self._look.bar(claimed, held_at)
+            if barred:
+                result = SendResult.not_called(barred)
+            else:
                 _about_to_call()
                 result = await send(claimed.request)
                 _answered()
         except Exception as error:  # noqa: BLE001 - as above
             result = _unsendable(error)
         self._done.put((claimed, result))
-
-    def _is_late(self, started_at: float) -> bool:
-        return time.monotonic() - started_at > self._late_after_seconds
-
-    def _late(self, claimed: Claimed) -> SendResult | None:
-        """What becomes of an attempt that had to wait; None when it may still be called."""
-        try:
-            return None if self._is_clear(claimed) else SendResult.not_sent("overtaken")
-        except Exception as error:  # noqa: BLE001 - what cannot be looked up may have been refused by the person
-            return SendResult.not_sent(f"unchecked_{type(error).__name__}")
 
     def _pool_of(self, name: str, channel: PooledChannel) -> SendPooled:
         """The channel's kept connections, opened at its first message and closed with the drain."""
@@ -185,4 +185,4 @@ def _answered() -> None:
 
 def _unsendable(error: Exception) -> SendResult:
     """Channels catch everything from the call on, so this came from building the request."""
-    return SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}")
+    return replace(SendResult.refused(f"{outcomes.UNSENDABLE}{type(error).__name__}"), is_called=False)

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
-from leadpipe.messaging import caps, outcomes, suppression, switch, workers
-from leadpipe.messaging.batch import Claimed
+from leadpipe.messaging import caps, outcomes, workers
 from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.calls import Calls
 from leadpipe.messaging.channels.base import Channel
 from leadpipe.messaging.claim import claim
+from leadpipe.messaging.last_look import LastLook
+from leadpipe.messaging.under_way import Hold
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
 CONCURRENCY = 16
-# A call that could not start within a second of its claim looks once more for an opt-out or a stop.
-RECHECK_AFTER_SECONDS = 1.0
 # How long outcomes are kept in memory while the ledger is away; after that their rows become unknown.
 LEDGER_PATIENCE_SECONDS = 60.0
 OUTAGE_WAIT_SECONDS = 2.0
@@ -78,30 +76,31 @@ def drain(
 ) -> DrainReport:
     """Send what is due, best priority first. Each message is called at most once, whatever happens to this process.
 
-    Messages left in ``sending`` by workers that died become ``unknown`` first.
+    Messages left in ``sending`` by workers that died become ``unknown`` first. ``breakers`` are the process's own, so
+    that it remembers a provider's failures from one drain to the next; what others met stands in the ledger.
     """
     if only_message_ids is not None and not only_message_ids:
         return DrainReport()
-    calls = Calls(
-        channels=channels,
-        concurrency=concurrency,
-        is_clear=partial(is_still_clear, engine),
-        late_after_seconds=RECHECK_AFTER_SECONDS,
-    )
-    with workers.sign_of_life(engine) as life, calls:
+    with workers.sign_of_life(engine) as life:
+        hold = Hold(life)
+        look = LastLook(engine, hold)
+        calls = Calls(channels=channels, concurrency=concurrency, look=look)
         loop = _Loop(
             engine=engine,
             channels=channels,
             settings=settings,
             clock=clock,
             life=life,
+            hold=hold,
+            look=look,
             calls=calls,
             concurrency=concurrency,
             breakers=breakers or Breakers(),
             only_message_ids=only_message_ids,
         )
         loop.report.count_recovered = workers.recover(engine, now=clock.now())
-        return loop.run(budget)
+        with calls:
+            return loop.run(budget)
 
 
 def run_worker(
@@ -145,17 +144,6 @@ def run_worker(
             time.sleep(idle_seconds)
 
 
-def is_still_clear(engine: Engine, claimed: Claimed) -> bool:
-    """Whether neither a refusal nor a stop came since the claim."""
-    request = claimed.request
-    with engine.connect() as connection:
-        if switch.read(connection).stops(plan=request.plan, channel=request.channel):
-            return False
-        return not suppression.is_suppressed_since(
-            connection, request.contact_point_id, request.channel, after_id=claimed.last_suppression_id
-        )
-
-
 @dataclass(kw_only=True)
 class _Loop:
     """The state of one drain."""
@@ -165,6 +153,8 @@ class _Loop:
     settings: Settings
     clock: Clock
     life: workers.Life
+    hold: Hold
+    look: LastLook
     calls: Calls
     concurrency: int
     breakers: Breakers
@@ -172,6 +162,8 @@ class _Loop:
     counter: caps.Counter = field(default_factory=caps.Counter)
     report: DrainReport = field(default_factory=DrainReport)
     unwritten: Exception | None = None
+    # Providers of whom one message is under way to see whether they are well again.
+    tried: set[str] = field(default_factory=set[str])
 
     def run(self, budget: Budget) -> DrainReport:
         """Claim on this thread and write outcomes on another: neither waits for the other's commit."""
@@ -207,7 +199,29 @@ class _Loop:
             # Others would take what is claimed from now on for a dead worker's; the next drain begins a new life.
             self.report.stopped_by = "ledger_restarted"
             return False
-        closed = [name for name, channel in self.channels.items() if self.breakers.is_open(channel.provider)]
+        self.breakers.exchange(self.engine, now=self.clock.now())
+        resting = self._channels_where(self.breakers.is_open)
+        trying = self._channels_where(self.breakers.is_trying)
+        did, before = False, self.report.count_called
+        # What its breaker lets try: one message a provider, and none while one is under way.
+        for provider in sorted({self.channels[name].provider for name in trying} - self.tried):
+            others = [name for name, channel in self.channels.items() if channel.provider != provider]
+            did |= self._claim_some(1, closed=others, trying=provider)
+        left = count - (self.report.count_called - before)
+        did |= left > 0 and self._claim_some(left, closed=[*resting, *trying])
+        if not did and self.tried:
+            # The one message that tries may bring the others along.
+            self.calls.wait_until(lambda: not self.tried or self.unwritten is not None)
+            return self.unwritten is None
+        if not did and (resting or trying) and not self.report.stopped_by:
+            self.report.stopped_by = "provider_down"
+        return did
+
+    def _channels_where(self, holds: Callable[[str], bool]) -> list[str]:
+        return [name for name, channel in self.channels.items() if holds(channel.provider)]
+
+    def _claim_some(self, count: int, *, closed: Sequence[str], trying: str = "") -> bool:
+        held_at = time.monotonic()
         found = claim(
             self.engine,
             settings=self.settings,
@@ -218,13 +232,16 @@ class _Loop:
             closed_channels=closed,
             only_message_ids=self.only_message_ids,
             counter=self.counter,
+            hold=self.hold,
         )
         # Messages that go to `sending` are counted by their outcome.
         self.report.add({state: n for state, n in found.counts.items() if state != "sending"})
-        self.calls.start(found.claimed)
+        if trying and found.claimed:
+            self.tried.add(trying)
+        self.calls.start(found.claimed, held_at=held_at)
         self.report.count_called += len(found.claimed)
         if not found.counts:
-            self.report.stopped_by = found.stopped_by or ("provider_down" if closed else "")
+            self.report.stopped_by = found.stopped_by
         return bool(found.counts)
 
     def _write_outcomes(self, report: DrainReport) -> None:
@@ -242,8 +259,12 @@ class _Loop:
         import stamina
         from sqlalchemy.exc import OperationalError
 
+        # Before anything is written: who waits for an address must not wait for the ledger too.
+        self.look.let_go(claimed for claimed, _ in called)
         for claimed, result in called:
-            self.breakers.note(self.channels[claimed.request.channel].provider, result)
+            provider = self.channels[claimed.request.channel].provider
+            self.breakers.note(provider, result)
+            self.tried.discard(provider)
         for attempt in stamina.retry_context(on=OperationalError, attempts=None, timeout=LEDGER_PATIENCE_SECONDS):
             with attempt:
                 return outcomes.record(self.engine, called, now=self.clock.now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -86,12 +87,13 @@ def _record(connection: Connection, called: Sequence[Called], now: datetime) -> 
     counts: dict[str, int] = {"overtaken": len(written)} if written else {}
     called = [(c, r) for c, r in called if c.attempt_id not in written]
     effects = [(c, r) for c, r in called if _has_effect(c, r)]
-    # Before any message row, in the order every other transaction takes them.
+    # Before any message row, in the order every other transaction takes them. Of calls under way nobody is waited for:
+    # they may be this sender's own, and what the provider refused here it refuses there too.
     if effects:
-        suppression.lock_point(connection, [c.request.contact_point_id for c, _ in effects])
+        suppression.lock_point(connection, [c.request.contact_point_id for c, _ in effects], waits=False)
     moves = [_move(claimed, result, now) for claimed, result in called]
     # A callback that overtook the answer has already moved the message further: then there is nothing to add.
-    overtaken = {id(m) for m in move_where_legal(connection, moves, at=now)}
+    states = _where_moved(connection, moves, at=now)
     connection.execute(
         _END_ATTEMPTS,
         {
@@ -102,16 +104,31 @@ def _record(connection: Connection, called: Sequence[Called], now: datetime) -> 
         },
     )
     for claimed, result in effects:
-        apply_code(connection, claimed.request.contact_point_id, claimed.request.channel, result.code, now=now)
+        apply_code(
+            connection, claimed.request.contact_point_id, claimed.request.channel, result.code, now=now, waits=False
+        )
     for claimed, result in called:
         if result.needs_person:
             _tell(connection, claimed, result, now)
         elif (result.code or "").startswith(UNSENDABLE):
             _tell_unsendable(connection, claimed, result, now)
-    for made in moves:
-        state = "overtaken" if id(made) in overtaken else str(made.to)
+    for state in states.values():
         counts[state] = counts.get(state, 0) + 1
     return counts
+
+
+def _where_moved(connection: Connection, moves: Sequence[Move], *, at: datetime) -> dict[str, str]:
+    """Make the moves and return each message's state; ``overtaken`` is one that is further already.
+
+    A message given up meanwhile, as a dead worker's, waits again when its call certainly did nothing. One that was put
+    before a person ends then: they were told that it is never sent again.
+    """
+    states = {m.message_id: str(m.to) for m in moves}
+    left = move_where_legal(connection, moves, at=at)
+    certain = [replace(m, to=State.REFUSED, not_before_at=None) for m in left if m.to is State.HELD]
+    states |= dict.fromkeys((m.message_id for m in left), "overtaken") | {m.message_id: str(m.to) for m in certain}
+    still = move_where_legal(connection, certain, at=at)
+    return states | dict.fromkeys((m.message_id for m in still), "overtaken")
 
 
 def _move(claimed: Claimed, result: SendResult, now: datetime) -> Move:
@@ -162,12 +179,17 @@ def _meaning_kind(code: str | None) -> Kind:
     return twilio_meaning(int(code) if code and code.isdigit() else None).kind
 
 
-def apply_code(connection: Connection, contact_point_id: int, channel: str, code: str | None, *, now: datetime) -> None:
-    """What a telephone provider's code means for the number itself, apart from the one message (sheet 1.7)."""
+def apply_code(
+    connection: Connection, contact_point_id: int, channel: str, code: str | None, *, now: datetime, waits: bool = True
+) -> None:
+    """What a telephone provider's code means for the number itself, apart from the one message (sheet 1.7).
+
+    ``waits`` as in ``suppression.lock_point``.
+    """
     kind = _meaning_kind(code)
     if kind is Kind.DEAD:
         suppression.wrong_number(
-            connection, contact_point_id=contact_point_id, source=f"carrier_{code}", at=now, now=now
+            connection, contact_point_id=contact_point_id, source=f"carrier_{code}", at=now, now=now, waits=waits
         )
     elif kind in {Kind.OPT_OUT, Kind.BLOCKED}:
         # An opt-out at the carrier is a STOP: it ends texts and WhatsApp (C9). A block is a fact of one channel.
@@ -179,6 +201,7 @@ def apply_code(connection: Connection, contact_point_id: int, channel: str, code
             source=str(code) if kind is Kind.OPT_OUT else f"carrier_{code}",
             at=now,
             now=now,
+            waits=waits,
         )
 
 

@@ -90,8 +90,9 @@ MOVES: Mapping[Event, Mapping[State | None, frozenset[State]]] = {
     E.OUTCOME: {
         # held: certainly not sent, tried again later; cancelled: an opt-out came before the call was made.
         S.SENDING: frozenset({S.ACCEPTED, S.REFUSED, S.UNKNOWN, S.HELD, S.CANCELLED}),
-        # Another process took the caller for dead while the call was under way. It was not, and it knows more.
-        S.UNKNOWN: frozenset({S.ACCEPTED, S.REFUSED}),
+        # Another process took the caller for dead while the call was under way. It was not, and it knows more: also
+        # that its call certainly did nothing. What a person was asked about is not sent again all the same.
+        S.UNKNOWN: frozenset({S.ACCEPTED, S.REFUSED, S.HELD}),
         S.PARKED: frozenset({S.ACCEPTED, S.REFUSED}),
     },
     E.RECOVER: {S.SENDING: frozenset({S.UNKNOWN})},

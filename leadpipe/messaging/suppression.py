@@ -3,8 +3,9 @@
 What lives here: the append-only list, its meaning, and its effect on what waits. What does not: reading an opt-out out
 of words (``conversation.optout``), the judging of a message (``gate``).
 
-The newest row of (contact point, channel or ``all``) decides, by the lead's own moment. Every writer first locks the
-contact point's row; the claim takes the same lock (design section 5), so a suppression and a send have an order.
+The newest row of (contact point, channel or ``all``) decides, by the lead's own moment. Every writer first waits until
+no call to the contact point is under way and locks its row; the claim takes the same locks (design section 5), so a
+suppression and a send have an order, and no call begins after the suppression's commit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import text
 
 from leadpipe.crm.optout_tags import journal_tag
 from leadpipe.messaging.protocol import Cancelled, cancel_waiting
+from leadpipe.messaging.under_way import wait_until_ended
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,11 +42,17 @@ class Suppression:
     at: datetime
 
 
-def lock_point(connection: Connection, contact_point_ids: Iterable[int]) -> None:
-    """Lock these contact points until the transaction ends, in id order, so that two lockers never deadlock."""
+def lock_point(connection: Connection, contact_point_ids: Iterable[int], *, waits: bool = True) -> None:
+    """Lock these contact points until the transaction ends, in id order, so that two lockers never deadlock.
+
+    Calls to them that are under way have ended when this returns (``under_way``), unless the caller ``waits`` for none:
+    a sender's loop, whose own calls would wait for it.
+    """
+    ids = sorted(set(contact_point_ids))
+    if waits:
+        wait_until_ended(connection, ids)
     connection.execute(
-        text("select id from ledger.contact_points where id = any(:ids) order by id for no key update"),
-        {"ids": sorted(set(contact_point_ids))},
+        text("select id from ledger.contact_points where id = any(:ids) order by id for no key update"), {"ids": ids}
     )
 
 
@@ -76,18 +84,6 @@ def last_id(connection: Connection) -> int:
     return int(connection.execute(text("select coalesce(max(id), 0) from ledger.suppressions")).scalar_one())
 
 
-def is_suppressed_since(connection: Connection, contact_point_id: int, channel: str, *, after_id: int) -> bool:
-    """Whether a refusal that reaches this channel was written after that row."""
-    found = connection.execute(
-        text(
-            "select 1 from ledger.suppressions where contact_point_id = :point and channel in (:channel, :all) "
-            "and action = 'suppress' and id > :after limit 1"
-        ),
-        {"point": contact_point_id, "channel": channel, "all": ALL, "after": after_id},
-    )
-    return found.first() is not None
-
-
 def suppress(
     connection: Connection,
     *,
@@ -99,15 +95,17 @@ def suppress(
     person_id: int | None = None,
     inbound_id: int | None = None,
     evidence: Mapping[str, Any] | None = None,
+    waits: bool = True,
 ) -> list[Cancelled]:
     """Suppress the point on these channels, for every person and plan, and cancel all that waits there.
 
     A channel that is already suppressed gets no second row; what waits is cancelled all the same. A refusal that the
     CRM cannot know of is journalled as a tag there. ``source`` is
     ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...; ``at`` is the
-    lead's own moment (a late webhook tells of an earlier STOP), ``now`` when leadpipe learnt of it.
+    lead's own moment (a late webhook tells of an earlier STOP), ``now`` when leadpipe learnt of it; ``waits`` as in
+    ``lock_point``.
     """
-    lock_point(connection, [contact_point_id])
+    lock_point(connection, [contact_point_id], waits=waits)
     known = active(connection, [contact_point_id]).get(contact_point_id, {})
     fresh = [c for c in channels if not _covers(known, c)]
     _append(
@@ -169,12 +167,14 @@ def lift(
     return True
 
 
-def detach(connection: Connection, *, contact_point_id: int, reason: str, now: datetime) -> list[int]:
+def detach(
+    connection: Connection, *, contact_point_id: int, reason: str, now: datetime, waits: bool = True
+) -> list[int]:
     """Take the point from every person who has it (wrong number, C20) and return those people's ids.
 
     The people stay and their other contact points too; a later CRM sync does not attach it again.
     """
-    lock_point(connection, [contact_point_id])
+    lock_point(connection, [contact_point_id], waits=waits)
     rows = connection.execute(
         text(
             "update ledger.person_contact_points set detached_at = :now, detached_reason = :reason "
@@ -194,6 +194,7 @@ def wrong_number(
     at: datetime,
     now: datetime,
     inbound_id: int | None = None,
+    waits: bool = True,
 ) -> list[int]:
     """A number that is not theirs: suppressed on every phone channel and detached from all people (C20)."""
     suppress(
@@ -204,8 +205,9 @@ def wrong_number(
         at=at,
         now=now,
         inbound_id=inbound_id,
+        waits=waits,
     )
-    return detach(connection, contact_point_id=contact_point_id, reason="wrong_number", now=now)
+    return detach(connection, contact_point_id=contact_point_id, reason="wrong_number", now=now, waits=waits)
 
 
 def _append(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from leadpipe.messaging import breaker
 from leadpipe.messaging.protocol import Event, Move, State, write
 
 if TYPE_CHECKING:
@@ -87,8 +88,12 @@ def stop(
 
 
 def resume(engine: Engine, *, now: datetime, stale_after: timedelta) -> Resumed:
-    """Let everything go again; what became stale meanwhile expires in the same transaction, so nothing floods."""
+    """Let everything go again; what became stale meanwhile expires in the same transaction, so nothing floods.
+
+    Providers that rest after failures are tried at once.
+    """
     with engine.begin() as connection:
+        breaker.forget(connection, now=now)
         count = expire_stale(connection, now=now, stale_after=stale_after)
         _write(connection, Switch(changed_at=now), now)
         waiting = connection.execute(
@@ -113,8 +118,15 @@ def _write(connection: Connection, switch: Switch, now: datetime) -> None:
     )
 
 
-# A hold is no delay of ours, so age counts from its end; `expires_at` counts whatever holds.
-IS_STALE = "(m.expires_at <= :now or greatest(m.due_at, coalesce(m.not_before_at, m.due_at)) <= :stale_before)"
+# Since when a message could have gone: a hold is no delay of ours, so age counts from its end. A provider that takes
+# nothing is one, whatever it holds: then age counts from the first try.
+GOES_SINCE = """
+    coalesce(
+      case when m.code like 'not_sent%' then (select min(a.started_at) from ledger.attempts a where a.message_id = m.id)
+      end, greatest(m.due_at, coalesce(m.not_before_at, m.due_at)))
+"""
+# `expires_at` counts whatever holds.
+IS_STALE = f"(m.expires_at <= :now or {GOES_SINCE} <= :stale_before)"
 
 
 def expire_stale(connection: Connection, *, now: datetime, stale_after: timedelta) -> int:

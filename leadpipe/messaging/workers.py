@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,17 +34,24 @@ _LOCK_CLASS = 7_305
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """A worker that lives; its messages carry ``name``."""
+    """A worker that lives; its messages carry ``name``.
+
+    Attributes:
+        connection: the session that holds its locks.
+        guard: whoever speaks on the connection holds it; loop and calls share the session.
+    """
 
     name: str
     connection: Connection
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
     def is_seen(self) -> bool:
         """Whether the lock still stands: a restart of PostgreSQL ends every session and with it every sign of life."""
-        if not self.connection.invalidated:
-            with suppress(DBAPIError):
-                self.connection.execute(text("select 1"))
-        return not self.connection.invalidated
+        with self.guard:
+            if not self.connection.invalidated:
+                with suppress(DBAPIError):
+                    self.connection.execute(text("select 1"))
+            return not self.connection.invalidated
 
 
 @contextmanager

@@ -156,6 +156,7 @@ def answer(runtime: Runtime, taken: intake.Intake, channels: dict[str, Channel],
         channels=channels,
         settings=runtime.settings,
         clock=runtime.clock,
+        breakers=runtime.breakers,
         budget=Budget(max_messages=len(intents), max_seconds=60),
         only_message_ids=[intent.id for intent in intents],
     )

@@ -94,6 +94,7 @@ def _pass(runtime: Runtime, channels: dict[str, Channel], report: Sent) -> bool:
         channels=channels,
         settings=runtime.settings,
         clock=runtime.clock,
+        breakers=runtime.breakers,
         budget=Budget(max_messages=500, max_seconds=20),
     )
     report.states.update(sent.counts)

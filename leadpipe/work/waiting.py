@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from leadpipe.crm import inbox
-from leadpipe.messaging import caps, switch
+from leadpipe.messaging import breaker, caps, switch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
-# Only what a claim would look at: a run for messages that the switch or a cap holds back would find nothing to do, end,
-# and be started again, all day. What the law says is the claim's business.
+# Only what a claim would look at: a run for messages that the switch, a cap or a resting provider holds back would find
+# nothing to do, end, and be started again, all day. What the law says is the claim's business.
 _MESSAGES = text(
     """
     select count(*) from ledger.messages
@@ -72,9 +72,10 @@ def _count_messages(connection: Connection, settings: Settings, now: datetime) -
     room = caps.left(connection, settings, now=now)
     if stop.is_stopped or room.total == 0:
         return 0
+    resting = breaker.channels_of(breaker.resting(connection), sms_provider=settings.sms_provider)
     parameters = {
         "now": now,
-        "closed_channels": [*stop.channels, *(("sms",) if room.sms <= 0 else ())],
+        "closed_channels": [*stop.channels, *resting, *(("sms",) if room.sms <= 0 else ())],
         "closed_plans": list(stop.plans),
         "full_plans": room.full_plans,
         "uncapped": list(caps.UNCAPPED_PURPOSES),

@@ -204,6 +204,7 @@ class FakeChannel:
 
     provider: str = "twilio"
     results: dict[str, SendResult] = field(default_factory=dict[str, SendResult])
+    default: SendResult | None = None
     requests: list[SendRequest] = field(default_factory=list[SendRequest])
     before: Callable[[SendRequest], None] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -213,7 +214,8 @@ class FakeChannel:
             self.before(request)
         with self._lock:
             self.requests.append(request)
-        return self.results.get(request.message_id) or SendResult.accepted(f"{self.provider}-{request.message_id}")
+        told = self.results.get(request.message_id) or self.default
+        return told or SendResult.accepted(f"{self.provider}-{request.message_id}")
 
 
 @pytest.fixture

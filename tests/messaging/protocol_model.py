@@ -33,8 +33,8 @@ from leadpipe.policy.verdict import Finding
 
 # What the protocol rests on; a model without one of them must break.
 SAFEGUARDS = frozenset(
-    {"intent keys", "row lock", "attempt commit", "own attempt", "suppression check", "unread check", "last look",
-     "alert"}
+    {"intent keys", "row lock", "attempt commit", "own attempt", "suppression check", "unread check", "call lock",
+     "session check", "last look", "alert"}
 )  # fmt: skip
 A, B = "A", "B"
 NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
@@ -74,10 +74,12 @@ class Worker(NamedTuple):
 
     Attributes:
         phase: ``idle``, ``open`` (its claim is not committed), ``claimed``, ``late`` (more than a second passed),
-            ``clear`` (it looked again), ``called``, ``wrote`` (its outcome is committed, it may not know).
+            ``clear`` (it took the address anew and looked again), ``called``, ``wrote`` (its outcome is committed, it
+            may not know).
         to: what its open claim decided.
         saw: the row's state when it did.
         result: what its call did, by ``RESULTS``, or ``overtaken``.
+        has_lost: its session was ended, and with it all it held.
     """
 
     phase: str = "idle"
@@ -86,6 +88,7 @@ class Worker(NamedTuple):
     code: str = ""
     saw: State | None = None
     result: str = ""
+    has_lost: bool = False
 
 
 class World(NamedTuple):
@@ -142,7 +145,10 @@ class Model:
         yield ("resume",), world._replace(is_stopped=False)
         # These take the lock of the address or of the message and wait while a claim holds it.
         if not self._is_locked(world):
-            yield from self._from_people(world)
+            yield from self._about_what_waits(world)
+            # And these wait for calls under way too.
+            if not self._is_being_called(world):
+                yield from self._from_people(world)
 
     def _moved(self, world: World, number: int, event: Event, to: State, code: str, **changes: Any) -> World:
         row = world.rows[number]
@@ -161,6 +167,12 @@ class Model:
         """Whether a claim's transaction is open: it holds the address and the message."""
         phases = {"open"} if self._has("attempt commit") else {"open", "called"}
         return self._has("row lock") and any(worker.phase in phases for worker in world.workers)
+
+    def _is_being_called(self, world: World) -> bool:
+        """Whether a sender holds the address: from its claim, or its last look, until its call has ended."""
+        return self._has("call lock") and any(
+            worker.phase in {"claimed", "clear"} and not worker.has_lost for worker in world.workers
+        )
 
     # -- planning
 
@@ -200,8 +212,9 @@ class Model:
         if worker.phase == "clear":
             yield from self._call(world, number)
         if worker.phase in {"claimed", "late", "clear", "called"} and world.rows[worker.row].owner == number:
-            # Its session broke while it goes on: others take it for dead.
-            yield ("lose session", name), _dead(world, number)
+            # Its session broke while it goes on: others take it for dead, and it holds nothing.
+            lost = worker._replace(has_lost=worker.phase != "called")
+            yield ("lose session", name), _dead(_with_worker(world, number, lost), number)
         if worker.phase == "called":
             yield ("write outcome", name), self._write_outcome(world, number)
         if worker.phase == "wrote":
@@ -248,15 +261,23 @@ class Model:
 
     def _look_again(self, world: World, number: int) -> World:
         worker = world.workers[number]
-        is_clear = not (world.is_suppressed or world.is_stopped) or not self._has("last look")
-        if is_clear and world.is_suppressed:
-            world = world._replace(fault="called late, after a suppression")
+        row = world.rows[worker.row]
+        has_come = _has_come(world, row) or world.is_stopped or row.state is not State.SENDING
+        is_clear = not worker.has_lost and (not has_come or not self._has("last look"))
         changed = worker._replace(phase="clear") if is_clear else worker._replace(phase="called", result="overtaken")
         return _with_worker(world, number, changed)
 
     def _call(self, world: World, number: int) -> Iterator[tuple[Step, World]]:
         worker = world.workers[number]
         row = world.rows[worker.row]
+        if worker.has_lost and self._has("session check"):
+            yield (
+                ("call", str(number), "not"),
+                _with_worker(world, number, worker._replace(phase="called", result="overtaken")),
+            )
+            return
+        if came := _has_come(world, row):
+            world = world._replace(fault=f"called after {came}")
         for what in RESULTS:
             called = _with_worker(world, number, worker._replace(phase="called", result=what))
             if what.startswith("accepts"):
@@ -272,6 +293,8 @@ class Model:
             world = self._moved(world, worker.row, Event.CLAIM, State.SENDING, "", owner=number)
         if worker.phase == "called" or not self._has("own attempt"):
             to, code = _moved_by(worker.result)
+            if to is State.HELD and row.state is State.PARKED:
+                to = State.REFUSED
             world = self._moved_if_legal(world, worker.row, Event.OUTCOME, to, code)
         # What it would write once more is kept only where it could do harm: fewer worlds.
         result = "" if self._has("own attempt") else worker.result
@@ -310,9 +333,12 @@ class Model:
             yield ("read", "it ends the plan"), cancel(world._replace(is_unread=False), "reply")
             yield ("read", "it changes nothing"), world._replace(is_unread=False)
         yield ("take over",), cancel(world._replace(is_paused=True), "human_acted")
-        yield ("edit plan",), cancel(world, "plan_changed")
         if not world.is_merged:
             yield ("merge",), self._merge(world)
+
+    def _about_what_waits(self, world: World) -> Iterator[tuple[Step, World]]:
+        """What moves waiting messages alone, and does nothing to one that is with a sender."""
+        yield ("edit plan",), self._cancel_waiting(world, "plan_changed")
         for index, row in enumerate(world.rows):
             if row.state in WAITING:
                 yield ("expire",), self._moved(world, index, Event.EXPIRE, State.EXPIRED, "stale")
@@ -358,6 +384,17 @@ def check(world: World) -> None:
 def is_settled(world: World) -> bool:
     """Nothing is left to happen to any message but what the provider may still say of it."""
     return all(row.state in TERMINAL | WENT_OUT for row in world.rows)
+
+
+def _has_come(world: World, row: Row) -> str:
+    """What keeps a message to this person from being called, in a word or two."""
+    reasons = {
+        "a suppression": world.is_suppressed,
+        "an answer nobody read": world.is_unread,
+        "a person took over": world.is_paused,
+        "a merge": row.person == A and world.is_merged,
+    }
+    return next((what for what, holds in reasons.items() if holds), "")
 
 
 def is_unsure(world: World) -> bool:

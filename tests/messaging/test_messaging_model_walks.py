@@ -23,7 +23,7 @@ from leadpipe.messaging.batch import Claimed
 from leadpipe.messaging.callbacks import SesEvent, TwilioStatus, apply_ses_event, apply_twilio_status
 from leadpipe.messaging.channels.base import SendResult
 from leadpipe.messaging.claim import claim
-from leadpipe.messaging.drain import is_still_clear
+from leadpipe.messaging.last_look import is_still_clear
 from leadpipe.messaging.protocol import Event
 from leadpipe.settings import Settings
 from tests.messaging.protocol_model import OVERTAKEN, RESULTS, START, A, B, Model, Step, World, check, is_settled
@@ -69,6 +69,7 @@ class Real:
         self._claimed: dict[str, Claimed] = {}
         self._results: dict[str, SendResult] = {}
         self._taken: list[str] = []
+        self._lost: set[str] = set()
 
     @property
     def count_accepted(self) -> int:
@@ -158,15 +159,19 @@ class Real:
         )
         for claimed in found.claimed:
             self._claimed[worker] = claimed
+            self._lost.discard(worker)
 
     def _wait(self, worker: str) -> None:
         """A second passes; nothing is written."""
 
     def _look_again(self, worker: str) -> None:
-        if not is_still_clear(self._engine, self._claimed[worker]):
+        if worker in self._lost or not is_still_clear(self._engine, self._claimed[worker]):
             self._results[worker] = OVERTAKEN
 
     def _call(self, worker: str, what: str) -> None:
+        if what == "not":
+            self._results[worker] = OVERTAKEN
+            return
         if what.startswith("accepts"):
             self._taken.append(f"SM{uuid4().hex}")
         self._results[worker] = SendResult.accepted(self._taken[-1]) if what == "accepts" else RESULTS[what]
@@ -183,6 +188,7 @@ class Real:
 
     def _lose_session(self, worker: str) -> None:
         """Its name is of no living session from the start: ``recover`` takes it for dead, whenever it comes."""
+        self._lost.add(worker)
 
     def _recover(self) -> None:
         workers.recover(self._engine, now=self._clock.now())

@@ -11,9 +11,8 @@ import pytest
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import suppression
-from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.callbacks import SesEvent, TwilioStatus, apply_ses_event, apply_twilio_status
-from leadpipe.messaging.channels.base import Outcome, SendRequest, SendResult
+from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.outcomes import wait_before_retry
 
 if TYPE_CHECKING:
@@ -330,40 +329,3 @@ def test_a_wrong_setting_holds_messages_opens_the_breaker_and_tells_a_person_onc
     [alert] = rows("alerts")
     assert (alert.kind, "20003" in alert.title) == ("provider_refuses", True)
     assert not any("@" in alert.title + alert.body for alert in rows("alerts"))
-
-
-def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_a_success() -> None:
-    seconds = 0.0
-    breakers = Breakers(monotonic=lambda: seconds)
-    for _ in range(4):
-        breakers.note("ses", SendResult.unknown("ReadTimeout"))
-    assert not breakers.is_open("ses")
-    breakers.note("ses", SendResult.unknown("ReadTimeout"))
-    assert breakers.is_open("ses") and not breakers.is_open("twilio")
-    seconds = 6.0
-    assert not breakers.is_open("ses")
-    # Half open: one more failure opens it again, for longer.
-    breakers.note("ses", SendResult.unknown("ReadTimeout"))
-    seconds = 14.0
-    assert breakers.is_open("ses")
-    seconds = 17.0
-    breakers.note("ses", SendResult.accepted("1"))
-    for _ in range(4):
-        breakers.note("ses", SendResult.unknown("ReadTimeout"))
-    assert not breakers.is_open("ses")
-
-
-def test_while_a_provider_rests_its_messages_wait_and_others_go(
-    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, channels: dict[str, FakeChannel], go: Go, calls: Calls
-) -> None:
-    texts = [intent(add_lead(n, pewc=True), "sms", priority=1) for n in range(1, 31)]
-    put(*texts, intent(add_lead(99)))
-    channels["sms"].results = {one.id: SendResult.unknown("ReadTimeout") for one in texts}
-    report = go()
-    counts = report.counts
-    assert counts["accepted"] == 1
-    # The pool's first calls were under way when the breaker opened; the rest of the backlog stays.
-    assert 5 <= counts["unknown"] < 30
-    assert report.stopped_by == "provider_down"
-    assert sum(row.state == "queued" for row in rows("messages")) == 30 - counts["unknown"]
-    assert Outcome.UNKNOWN == "unknown"

@@ -61,7 +61,7 @@ def test_what_may_have_left_never_waits_again_except_after_a_call_that_certainly
         for before, afters in table.items()
         if before in UNSURE | WENT_OUT and afters & WAITING
     }
-    assert back == {(Event.OUTCOME, State.SENDING)}
+    assert back == {(Event.OUTCOME, State.SENDING), (Event.OUTCOME, State.UNKNOWN)}
 
 
 def test_a_message_that_is_over_moves_only_when_the_provider_says_worse() -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from leadpipe.messaging.channels.base import SendResult
 from leadpipe.messaging.channels.codes import aws_refusal
+from leadpipe.messaging.under_way import CONNECT_WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
-CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 15
 
 
@@ -38,7 +38,7 @@ def sending_client(service: str, settings: Settings, *, endpoint_url: str, conne
         cast("Any", service),
         endpoint_url=endpoint_url or None,
         config=Config(
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            connect_timeout=CONNECT_WITHIN_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=connections,

@@ -57,6 +57,7 @@ class SendResult:
         code: the provider's code or the class of the failure; never a text that could hold an address.
         retry_after_seconds: how long the provider asked to wait, 0 if it did not say.
         needs_person: a setting, key or account is wrong: every further message would fail the same way.
+        is_called: whether the provider was asked at all; what stopped us before says nothing about it.
     """
 
     outcome: Outcome
@@ -64,6 +65,7 @@ class SendResult:
     code: str | None = None
     retry_after_seconds: float = 0.0
     needs_person: bool = False
+    is_called: bool = True
 
     @staticmethod
     def accepted(provider_id: str) -> SendResult:
@@ -79,6 +81,11 @@ class SendResult:
     def not_sent(code: str, *, retry_after_seconds: float = 0.0) -> SendResult:
         """Certainly not taken; later is fine."""
         return SendResult(outcome=Outcome.NOT_SENT, code=code, retry_after_seconds=retry_after_seconds)
+
+    @staticmethod
+    def not_called(code: str) -> SendResult:
+        """We did not call; the message is looked at again later."""
+        return SendResult(outcome=Outcome.NOT_SENT, code=code, is_called=False)
 
     @staticmethod
     def misconfigured(code: str) -> SendResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from twilio.http.http_client import TwilioHttpClient
@@ -18,6 +18,7 @@ from twilio.rest import Client
 from leadpipe.errors import RateLimited
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.channels.codes import twilio_refusal
+from leadpipe.messaging.under_way import CONNECT_WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from leadpipe.settings import Settings
@@ -36,7 +37,9 @@ class BaseUrlHttpClient(TwilioHttpClient):
     """
 
     def __init__(self, base_url: str = "") -> None:
-        super().__init__(pool_connections=False, timeout=TIMEOUT_SECONDS)
+        super().__init__(pool_connections=False)
+        # For connecting and for each read; the SDK hands on what `requests` takes and types only the one number.
+        self.timeout = cast("Any", (CONNECT_WITHIN_SECONDS, TIMEOUT_SECONDS))
         self._base_url = base_url
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:

@@ -24,6 +24,7 @@ from twilio.rest import Client
 
 from leadpipe.messaging.channels import twilio_api
 from leadpipe.messaging.channels.base import SendPooled, SendRequest, SendResult
+from leadpipe.messaging.under_way import CONNECT_WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,9 @@ async def pooled_sender(
     proxy = _proxy_of(settings.twilio_base_url or API_URL)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=_trusted()),
-        timeout=aiohttp.ClientTimeout(total=4 * seconds, connect=seconds, sock_connect=seconds, sock_read=seconds),
+        timeout=aiohttp.ClientTimeout(
+            total=4 * seconds, connect=CONNECT_WITHIN_SECONDS, sock_connect=CONNECT_WITHIN_SECONDS, sock_read=seconds
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
     ) as session:
