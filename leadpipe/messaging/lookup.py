@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Twilio's clock and ours differ a little; an older row belongs to an earlier message.
 BEFORE_ATTEMPT = timedelta(seconds=60)
-# A WhatsApp template is stored with words of the provider's rendering, so there only nearness tells.
+# Twilio may store a WhatsApp template without its rendered words; such a row is known by nearness alone.
 TEMPLATE_WITHIN = timedelta(minutes=10)
 PAGE_SIZE = 50
 MAX_ROWS = 200
@@ -83,9 +83,12 @@ def twilio_status(client: Client, sid: str) -> Row:
 
 
 def ours_among(rows: Collection[Row], wanted: Wanted, *, bound_sids: Collection[str]) -> Row | None:
-    """The row of this attempt, or None. Rows bound to other messages are not ours.
+    """The row of this attempt, or None. Rows bound to other messages are not ours, and other words are not ours either.
 
-    A row that failed counts only when no other fits: Twilio lists refused creates as failed too.
+    Words are compared without regard to white space, which carriers and templates change. A WhatsApp template says the
+    very words that were recorded, so it is known by them like any text; only a row that holds no words of its own can
+    be ours by nearness, when it is the only one. A row that failed counts only when no other fits: Twilio lists refused
+    creates as failed too.
     """
     near = [
         row
@@ -94,12 +97,19 @@ def ours_among(rows: Collection[Row], wanted: Wanted, *, bound_sids: Collection[
         and row.sid not in bound_sids
         and row.created_at >= wanted.attempted_at - BEFORE_ATTEMPT
     ]
-    same = [row for row in near if row.body == wanted.body]
+    same = [row for row in near if row.body.split() == wanted.body.split()]
     if not same and wanted.channel == "whatsapp":
-        close = [row for row in near if row.created_at <= wanted.attempted_at + TEMPLATE_WITHIN]
+        close = [
+            row for row in near if _is_wordless(row.body) and row.created_at <= wanted.attempted_at + TEMPLATE_WITHIN
+        ]
         same = close if len(close) == 1 else []
     same.sort(key=lambda row: (row.status == "failed", row.created_at))
     return same[0] if same else None
+
+
+def _is_wordless(body: str) -> bool:
+    """Nothing, or a template's words with their places still open."""
+    return not body.strip() or "{{1}}" in body
 
 
 def _row(message: Any) -> Row:

@@ -4,7 +4,8 @@ What lives here: when to look, how long to wait for each provider, and giving up
 provider's list (``lookup``), what a found status means (``callbacks``).
 
 Callbacks come first: most unknown messages are resolved by the provider's own report, which names our message. An empty
-list proves nothing, so a message is parked only when a provider's patience has run out.
+list proves nothing, so a message is parked only when a provider's patience has run out, and what is parked is looked
+for a while longer: a list can lag by more than anybody waits.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 FIRST_LOOKS = (timedelta(minutes=2), timedelta(minutes=15), timedelta(minutes=60))
 LATER_LOOKS = timedelta(hours=1)
 AFTER_FAILURE = timedelta(minutes=2)
+# What a person has been asked about is still looked for, until nobody would look themselves any more.
+PARKED_LOOKS = timedelta(hours=6)
+PARKED_UNTIL = timedelta(days=7)
 # Until when a provider may still tell. SES's events take minutes, SNS never reports to us.
 PATIENCE = {"twilio": timedelta(hours=24), "ses": timedelta(hours=1), "sns": timedelta(0)}
 DEFAULT_PATIENCE = timedelta(hours=24)
@@ -67,19 +71,22 @@ class Reconciled:
         return {name.removeprefix("count_"): count for name, count in vars(self).items()}
 
 
+# The longest not looked at first, so that each has its turn however many there are.
 _UNSURE = text(
     """
-    select m.id::text as id, m.channel, m.provider, m.body, c.address, tried.at as attempted_at, looks.count_looks,
-      looks.count_done, looks.last_at, looks.last_code
+    select m.id::text as id, m.state, m.channel, m.provider, m.body, c.address, tried.at as attempted_at,
+      looks.count_done, looks.last_done_at, looks.last_at, looks.last_code
     from ledger.messages m
     join ledger.contact_points c on c.id = m.contact_point_id
     join lateral (select max(a.started_at) as at from ledger.attempts a where a.message_id = m.id) tried on true
     join lateral (
-      select count(*) as count_looks, count(*) filter (where e.code <> 'lookup_failed') as count_done,
+      select count(*) filter (where e.code <> 'lookup_failed') as count_done,
+        max(e.at) filter (where e.code <> 'lookup_failed') as last_done_at,
         max(e.at) as last_at, (array_agg(e.code order by e.id desc))[1] as last_code
       from ledger.message_events e where e.message_id = m.id and e.event = :looked_up) looks on true
-    where m.state = 'unknown' and tried.at is not null
-    order by tried.at limit 1000
+    where m.state in ('unknown', 'parked') and tried.at is not null
+      and (m.state = 'unknown' or (m.provider = 'twilio' and tried.at > :parked_since))
+    order by m.state = 'parked', coalesce(looks.last_at, tried.at) limit 2000
     """
 )
 
@@ -94,14 +101,15 @@ def reconcile(*, engine: Engine, settings: Settings, clock: Clock, client: Clien
     report = Reconciled()
     with engine.begin() as connection:
         report.count_expired = expire_reviews(connection, now=clock.now())
-        unsure = connection.execute(_UNSURE, {"looked_up": LOOKED_UP}).all()
+        asked = {"looked_up": LOOKED_UP, "parked_since": clock.now() - PARKED_UNTIL}
+        found = connection.execute(_UNSURE, asked).all()
         is_sweep_due = bool(settings.twilio_account_sid) and _is_sweep_due(connection, clock.now())
-    report.count_unsure = len(unsure)
-    if not unsure and not is_sweep_due:
+    report.count_unsure = sum(row.state == State.UNKNOWN for row in found)
+    if not found and not is_sweep_due:
         return report
     with _alone(engine) as is_alone:
         if is_alone:
-            _Pass(engine, settings, clock, client, report).run(unsure, is_sweep_due=is_sweep_due)
+            _Pass(engine, settings, clock, client, report).run(found, is_sweep_due=is_sweep_due)
     return report
 
 
@@ -134,7 +142,7 @@ class _Pass:
         listed = [row for row in unsure if row.provider == "twilio" and self._settings.twilio_account_sid]
         for row in [row for row in listed if now >= next_look_at(row)][:BATCH]:
             self._look_up(row)
-        self._park([row for row in unsure if self._is_given_up(row, now)], now)
+        self._park([row for row in unsure if row.state == State.UNKNOWN and self._is_given_up(row, now)], now)
         if is_sweep_due:
             self._sweep(now)
 
@@ -184,7 +192,7 @@ class _Pass:
         if waited < patience:
             return False
         if row.provider == "twilio" and self._settings.twilio_account_sid:
-            return row.count_done > 0 and row.last_at >= row.attempted_at + patience
+            return row.last_done_at is not None and row.last_done_at >= row.attempted_at + patience
         if row.provider == "ses" and waited < LONGEST_PATIENCE:
             with self._engine.connect() as connection:
                 return _do_events_come(connection, row.attempted_at)
@@ -224,9 +232,11 @@ class _Pass:
 
 
 def next_look_at(row: Any) -> datetime:
-    """When this message is looked up next: 2, 15 and 60 minutes after its attempt, then hourly."""
+    """When it is looked up next: 2, 15 and 60 minutes after its attempt, then hourly, and seldom once it is parked."""
     if row.last_code == "lookup_failed":
         return row.last_at + AFTER_FAILURE
+    if row.state == State.PARKED:
+        return max(row.last_at or row.attempted_at, row.attempted_at) + PARKED_LOOKS
     if row.count_done < len(FIRST_LOOKS):
         return row.attempted_at + FIRST_LOOKS[row.count_done]
     return row.last_at + LATER_LOOKS

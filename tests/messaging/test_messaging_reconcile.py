@@ -17,12 +17,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
-from leadpipe.messaging import content_template
+from leadpipe.messaging import content_template, review
 from leadpipe.messaging import reconcile as module
 from leadpipe.messaging.callbacks import TwilioStatus, apply_twilio_status
 from leadpipe.messaging.channels.base import SendResult
 from leadpipe.messaging.reconcile import Reconciled, reconcile
+from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
+from leadpipe.work.alerts import deliver_alerts
 from tests.messaging.conftest import SMS_BODY
 
 if TYPE_CHECKING:
@@ -176,6 +178,51 @@ def test_a_report_that_comes_after_parking_still_wins(
     assert state(rows) == [("delivered", None, "SM" + "d" * 32)]
 
 
+def test_what_a_person_was_asked_about_is_still_looked_for_and_taken_back_when_the_list_shows_it(
+    lose: Callable[..., Lead], look: Look, twilio: Twilio, rows: Rows, clock: FixedClock
+) -> None:
+    lead, began = lose(), clock.now()
+    for _ in range(25):
+        clock.advance(HOUR)
+        look()
+    assert state(rows)[0][0] == "parked"
+    assert look().count_looked_up == 0
+    sid = twilio.add(lead, began)  # the list lagged by more than a day
+    clock.advance(6 * HOUR)
+    assert look().count_found == 1
+    assert state(rows) == [("delivered", None, sid)]
+
+
+def test_a_read_that_fails_after_the_last_hour_parks_nothing(
+    lose: Callable[..., Lead], look: Look, twilio: Twilio, rows: Rows, clock: FixedClock
+) -> None:
+    lead, began = lose(), clock.now()
+    clock.advance(23 * HOUR)
+    look()
+    twilio.status = 503
+    for _ in range(4):
+        clock.advance(HOUR)
+        look()
+    assert state(rows)[0][0] == "unknown"
+    twilio.status = 200
+    sid = twilio.add(lead, began)
+    clock.advance(HOUR)
+    look()
+    assert state(rows) == [("delivered", None, sid)]
+
+
+def test_the_longest_not_looked_at_are_looked_up_first(
+    lose: Callable[..., Lead], look: Look, twilio: Twilio, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for person_id in range(1, 6):
+        lose(person_id)
+    clock.advance(2 * MINUTE)
+    looked = [look().count_looked_up for _ in range(4)]
+    assert looked == [2, 2, 1, 0]
+    assert len({path for path in twilio.reads}) == 1 and len(twilio.reads) == 5
+
+
 NOT_OURS: dict[str, dict[str, Any]] = {
     "another body": {"body": "Other words"},
     "an answer of theirs": {"direction": "inbound"},
@@ -232,10 +279,21 @@ def test_of_a_failed_and_a_sent_row_the_sent_one_is_ours(
     assert state(rows) == [("sent", None, sid)]
 
 
-@pytest.mark.parametrize(("count", "expected"), [(1, "delivered"), (2, "unknown")], ids=["one", "two that may be it"])
-def test_a_whatsapp_template_is_known_by_nearness_alone_when_nothing_else_is_near(
-    lose: Callable[..., Lead], look: Look, twilio: Twilio, rows: Rows, clock: FixedClock, count: int, expected: str,
-    ledger_engine: Engine,
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [
+        (["{words}"], "delivered"),
+        (["Other words of another system", "{words}"], "delivered"),
+        (["Other words of another system"], "unknown"),
+        ([""], "delivered"),
+        (["Hi {{{{1}}}}, this is the {{{{2}}}}"], "delivered"),
+        (["", ""], "unknown"),
+    ],
+    ids=["its words", "its words among others", "other words", "no words", "a template's places", "two without words"],
+)
+def test_a_whatsapp_template_is_known_by_its_words_and_a_row_without_words_by_nearness(
+    lose: Callable[..., Lead], look: Look, twilio: Twilio, rows: Rows, clock: FixedClock, bodies: list[str],
+    expected: str, ledger_engine: Engine,
 ) -> None:  # fmt: skip
     _opt_in(ledger_engine, clock)
     values = content_template.numbered(["Ana", "assistant", "Bo Lee", "Demo Realty", "Still looking?"])
@@ -249,8 +307,9 @@ def test_a_whatsapp_template_is_known_by_nearness_alone_when_nothing_else_is_nea
         body=words,
         variables={"content_variables": values},
     )
-    for number in range(count):
-        twilio.add(lead, clock.now(), to=f"whatsapp:{lead.phone}", body="As rendered", sid=f"SM{number:032d}")
+    for number, body in enumerate(bodies):
+        shown = body.format(words=words.replace(" ", "  "))
+        twilio.add(lead, clock.now(), to=f"whatsapp:{lead.phone}", body=shown, sid=f"SM{number:032d}")
     clock.advance(2 * MINUTE)
     look()
     assert state(rows)[0][0] == expected
@@ -322,6 +381,31 @@ def test_while_no_event_comes_for_anyone_an_email_waits_a_day(
     assert look().count_parked == 0
     clock.advance(HOUR)
     assert look().count_parked == 1
+
+
+def test_from_a_call_without_an_answer_to_the_alert_and_the_persons_decision(
+    lose: Callable[..., Lead],
+    look: Look,
+    rows: Rows,
+    channels: dict[str, FakeChannel],
+    ledger_engine: Engine,
+    clock: FixedClock,
+    settings: Settings,
+) -> None:
+    channels["sms"].provider = "sns"
+    lose()
+    assert look().count_parked == 1
+    told: list[tuple[str, str]] = []
+    runtime = Runtime(settings.model_copy(update={"alert_urls": ("json://alerts.example",)}))
+    runtime.__dict__["engine"], runtime.__dict__["clock"] = ledger_engine, clock
+    deliver_alerts(runtime, notify=lambda _, title, body: bool(told.append((title, body)) or True))
+    [(title, body)] = told
+    [message] = rows("messages")
+    assert "may or may not have gone out" in title
+    assert f"{message.id}" in body and "leadpipe messages resolve ID --sent` or `--not-sent" in body
+    assert review.resolve(ledger_engine, str(message.id), was_sent=True, by="ada", now=clock.now()).state == "accepted"
+    assert look().count_unsure == 0
+    assert [event.detail for event in rows("message_events")][-1] == {"by": "ada"}
 
 
 def test_a_text_by_sns_is_parked_at_once_since_nobody_can_tell(
