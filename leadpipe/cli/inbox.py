@@ -26,13 +26,14 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-STATES = ("new", "handled", "kept_aside")
 
 
 @app.command("list")
 def list_rows(
-    state: Annotated[str | None, typer.Option(help="new, handled or kept_aside.")] = None,
-    source: Annotated[str | None, typer.Option(help="fub, twilio_status, twilio_inbound, ses_event ...")] = None,
+    state: Annotated[str | None, typer.Option(help="new, handled, kept_aside or unreadable.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="fub, twilio_status, twilio_inbound, ses_event or ses_inbound.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -40,11 +41,12 @@ def list_rows(
 
     Example: leadpipe inbox list --state kept_aside
     """
-    from leadpipe.gateway.replay import rows
+    from leadpipe.gateway.replay import SOURCES, STATES, rows
 
-    if state is not None and state not in STATES:
-        typer.echo(f"--state {state} is unknown; use {', '.join(STATES)}", err=True)
-        raise typer.Exit(2)
+    for name, given, known in (("--state", state, STATES), ("--source", source, SOURCES)):
+        if given is not None and given not in known:
+            typer.echo(f"{name} {given} is unknown; use {', '.join(known)}", err=True)
+            raise typer.Exit(2)
     with failing(), _runtime() as runtime:
         found = rows(runtime, state=state, source=source, limit=limit)
     if as_json:
@@ -61,7 +63,7 @@ def list_rows(
 
 @app.command()
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(help="Rows of `leadpipe inbox list`.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Rows of `leadpipe inbox list`.")] = None,
     kept_aside: Annotated[bool, typer.Option("--kept-aside", help="Every row that was kept aside.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,16 +72,20 @@ def replay(
     Example: leadpipe inbox replay 1207
     """
     from leadpipe.gateway.replay import replay as give_again
-    from leadpipe.gateway.replay import rows
+    from leadpipe.gateway.replay import row_id, rows
 
+    wanted = [row_id(given) for given in ids or ()]
+    if None in wanted:
+        wrong = (ids or [])[wanted.index(None)]
+        typer.echo(f"{wrong} is no row; `leadpipe inbox list` shows them by their numbers", err=True)
+        raise typer.Exit(2)
     if not ids and not kept_aside:
         typer.echo("name the rows to replay, or --kept-aside; `leadpipe inbox list` shows them", err=True)
         raise typer.Exit(2)
     with failing(), _runtime() as runtime:
-        wanted = list(ids or [])
         if kept_aside:
             wanted += [row.id for row in reversed(rows(runtime, state="kept_aside", limit=10_000))]
-        done = give_again(runtime, list(dict.fromkeys(wanted)))
+        done = give_again(runtime, list(dict.fromkeys(each for each in wanted if each is not None)))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in done], indent=2))
     else:

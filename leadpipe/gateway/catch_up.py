@@ -19,6 +19,7 @@ from leadpipe.gateway import reports, ses, twilio
 from leadpipe.gateway.reports import Context
 from leadpipe.leads.identity import normalise_email, normalise_phone
 from leadpipe.messaging.suppression import PHONE_CHANNELS, suppress
+from leadpipe.messaging.under_way import AT_ONCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -29,7 +30,8 @@ EFFECTS: dict[str, reports.Effect] = {**twilio.EFFECTS, **ses.EFFECTS}
 # New messages can be missing from Twilio's list for minutes, at times for hours (messaging sheet 1.3).
 TWILIO_OVERLAP = timedelta(hours=3)
 TWILIO_FIRST = timedelta(days=1)
-TWILIO_MAX_ROWS = 2_000
+# Once a day the list is read back further, in case it lagged by more than that.
+TWILIO_DEEP, TWILIO_DEEP_EVERY = timedelta(days=3), timedelta(days=1)
 PAGE_SIZE = 200
 MAX_ATTEMPTS = 5
 
@@ -49,22 +51,27 @@ def twilio_inbound(runtime: Runtime) -> int:
         return 0
     now = runtime.clock.now()
     mark = watermark.read(runtime.engine, "twilio_inbound")
-    since = mark - TWILIO_OVERLAP if mark else now - TWILIO_FIRST
+    deep = watermark.read(runtime.engine, "twilio_inbound_deep")
+    is_deep = mark is not None and (deep is None or now - deep >= TWILIO_DEEP_EVERY)
+    since = mark - (TWILIO_DEEP if is_deep else TWILIO_OVERLAP) if mark else now - TWILIO_FIRST
     client = build_client(settings)
     context = Context(settings=settings, now=now)
     count = 0
     for number in numbers:
-        for row in _inbound_rows(client, number, since):
+        # The oldest first, as they were written: a START means the STOP before it.
+        for row in reversed(list(_inbound_rows(client, number, since))):
             report = twilio.inbound_report(row["sid"], row["from"], json.dumps(row).encode())
             count += reports.take(runtime.engine, report, EFFECTS[report.source], context) != "known"
     watermark.write(runtime.engine, "twilio_inbound", now, now=now)
+    if is_deep:
+        watermark.write(runtime.engine, "twilio_inbound_deep", now, now=now)
     return count
 
 
 def _inbound_rows(client: Any, number: str, since: datetime) -> Iterator[dict[str, str]]:
-    """Newest first, down to ``since``."""
+    """Newest first, all of them down to ``since``: what is left out here is never asked for again."""
     try:
-        for message in client.messages.stream(to=number, page_size=PAGE_SIZE, limit=TWILIO_MAX_ROWS):
+        for message in client.messages.stream(to=number, page_size=PAGE_SIZE):
             created = message.date_created
             if isinstance(created, datetime):
                 created = created if created.tzinfo else created.replace(tzinfo=UTC)
@@ -76,6 +83,7 @@ def _inbound_rows(client: Any, number: str, since: datetime) -> Iterator[dict[st
                     "from": str(message.from_),
                     "to": str(message.to or number),
                     "body": str(message.body or ""),
+                    "at": created.isoformat() if isinstance(created, datetime) else "",
                 }
     except Exception as error:
         # The SDK raises four families of errors here; each means that the list is not known.
@@ -173,9 +181,12 @@ def sns_optouts(runtime: Runtime) -> int:
 
 def _suppress_all(engine: Engine, kind: str, found: dict[str, str], channels: tuple[str, ...], now: datetime) -> int:
     """Suppress these addresses; a stranger's gets a contact point too, so that the refusal is known when they come."""
-    wanted = {address: source for address, source in found.items() if address}
-    if not wanted:
-        return 0
+    named = sorted((address, source) for address, source in found.items() if address)
+    parts = (dict(named[start : start + AT_ONCE]) for start in range(0, len(named), AT_ONCE))
+    return sum(_suppress_some(engine, kind, wanted, channels, now) for wanted in parts)
+
+
+def _suppress_some(engine: Engine, kind: str, wanted: dict[str, str], channels: tuple[str, ...], now: datetime) -> int:
     with engine.begin() as connection:
         connection.execute(
             text(

@@ -14,11 +14,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from leadpipe.crm.tables import read_time
 from leadpipe.messaging import failpoints
 from leadpipe.messaging.alerts import raise_alert
 
@@ -36,13 +37,19 @@ _GOES_AGAIN = frozenset({"40P01", "40001", "55P03"})
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One report from outside. ``headers`` holds what belongs to it beside the body, never a credential."""
+    """One report from outside.
+
+    Attributes:
+        headers: what belongs to it beside the body, never a credential.
+        received_at: when it came, for one that was stored before; None comes now.
+    """
 
     source: str
     kind: str
     dedupe_key: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,20 +163,39 @@ def again(engine: Engine, row_id: int, effects: Mapping[str, Effect], context: C
             row = connection.execute(
                 text(
                     "update ledger.inbox set attempts = attempts + 1 where id = :id "
-                    "returning source, kind, dedupe_key, body, headers"
+                    "returning source, kind, dedupe_key, body, headers, received_at"
                 ),
                 {"id": row_id},
             ).one_or_none()
             if row is None:
                 raise KeyError(row_id)
             report = Report(
-                source=row.source, kind=row.kind, dedupe_key=row.dedupe_key, body=bytes(row.body), headers=row.headers
+                source=row.source,
+                kind=row.kind,
+                dedupe_key=row.dedupe_key,
+                body=bytes(row.body),
+                headers=row.headers,
+                received_at=row.received_at,
             )
             result = effects[report.source](connection, report, context)
             _finish(connection, row_id, result, context.now)
             return result
 
     return again_after_deadlock(run)
+
+
+def happened_at(report: Report, moment: Any, *, now: datetime) -> datetime:
+    """When it happened: by the provider's word, else when we were told.
+
+    A STOP that is told late, or has its effect late, is as old as the person's own: it does not undo what they said
+    after it.
+    """
+    known_at = min(report.received_at or now, now)
+    try:
+        at = read_time(moment)
+    except (ValueError, TypeError):
+        at = None
+    return min(at, known_at) if at is not None else known_at
 
 
 def is_ledger_gone(error: BaseException) -> bool:

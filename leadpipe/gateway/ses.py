@@ -175,7 +175,7 @@ def apply_inbound(connection: Connection, report: Report, context: Context) -> s
             full_body=mail.text,
             in_reply_to=_answered(connection, mail),
             is_auto_reply=mail.is_automatic,
-            received_at=context.now,
+            received_at=reports.happened_at(report, notice["mail"].get("timestamp"), now=context.now),
         ),
         settings=context.settings,
         now=context.now,

@@ -133,7 +133,7 @@ def apply_inbound(connection: Connection, report: Report, context: Context) -> s
             to_address=fields.get("To", ""),
             body=words,
             full_body=words + _extras(fields),
-            received_at=context.now,
+            received_at=reports.happened_at(report, fields.get("SentAt"), now=context.now),
         ),
         settings=context.settings,
         now=context.now,
@@ -157,6 +157,8 @@ def _fields(report: Report) -> dict[str, str]:
         # Found by the poller: the message's JSON, in the form the webhook would have had.
         row: dict[str, Any] = json.loads(report.body)
         found = {"MessageSid": row["sid"], "From": row["from"], "To": row["to"] or "", "Body": row["body"] or ""}
+        # A webhook says nothing of its moment, and comes within seconds; the list is read when it did not come.
+        found["SentAt"] = row.get("at") or ""
     else:
         found = dict(parse_qsl(report.body.decode(errors="replace"), keep_blank_values=True))
     if not found:

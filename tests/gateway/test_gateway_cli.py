@@ -16,6 +16,7 @@ from leadpipe.cli.main import app
 from leadpipe.crm.client import FubClient
 from leadpipe.crm.custom_fields import DEFINITIONS
 from leadpipe.crm.webhooks import EVENTS
+from leadpipe.gateway import fub
 from leadpipe.runtime import Runtime
 from tests.gateway.conftest import Callers, Ledger
 from tests.gateway.test_gateway_fub import notice
@@ -200,7 +201,41 @@ def test_a_replay_says_what_each_row_did_and_fails_for_what_is_not_there(
     assert len(ledger.suppressed()) == 2
 
 
-@pytest.mark.parametrize("arguments", [("replay",), ("list", "--state", "odd"), ("list", "--limit", "0")])
+def test_what_nobody_could_read_is_shown_and_read_again(
+    run: Run, callers: Callers, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = notice("peopleCreated")
+    with monkeypatch.context() as older:
+        older.setattr(fub, "MAX_NAME", 3)  # a version that knows less
+        assert callers.fub(whole).status_code == 400
+        assert callers.ses("no JSON").status_code == 400
+    rows = json.loads(run("inbox", "list", "--state", "unreadable", "--json").output)
+    assert {(row["id"], row["source"], row["state"]) for row in rows} == {
+        ("u1", "fub", "unreadable"),
+        ("u2", "ses_event", "unreadable"),
+    }
+    assert [row["id"] for row in json.loads(run("inbox", "list", "--source", "fub", "--json").output)] == ["u1"]
+    done = run("inbox", "replay", "u1", "u2", "--json")
+    assert done.exit_code == 1
+    assert [row["result"] for row in json.loads(done.output)] == [
+        "waits for the next first-touch run",
+        "still unreadable: no SES notice",
+    ]
+    assert ledger.inbox() == [("fub", "peopleCreated", "new", None)]
+    assert [row["id"] for row in json.loads(run("inbox", "list", "--state", "unreadable", "--json").output)] == ["u2"]
+
+
+def test_a_source_that_is_none_is_wrong_use_and_the_sources_are_named(run: Run, ledger: Ledger) -> None:
+    answer = run("inbox", "list", "--source", "nosuch")
+    assert answer.exit_code == 2
+    for source in ("fub", "twilio_status", "twilio_inbound", "ses_event", "ses_inbound"):
+        assert source in answer.stderr
+        assert run("inbox", "list", "--source", source).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("replay",), ("replay", "x7"), ("list", "--state", "odd"), ("list", "--limit", "0")]
+)
 def test_wrong_use_is_exit_2(run: Run, arguments: tuple[str, ...]) -> None:
     answer = run("inbox", *arguments)
     assert answer.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -119,6 +120,19 @@ def test_a_failed_report_is_tried_again_by_the_poller_until_it_succeeds(
     assert failed_reports(runtime) == 1
     assert ledger.inbox()[0][2:] == ("handled", "opt_out")
     assert len(ledger.suppressed()) == 2
+
+
+def test_a_stop_whose_effect_came_late_is_as_old_as_its_telling(
+    runtime: Runtime, callers: Callers, ledger: Ledger, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(conversation_inbound, "store_inbound", lambda *_, **__: 1 / 0)
+        callers.text("STOP")
+    told_at = clock.now()
+    clock.advance(timedelta(hours=5))
+    assert failed_reports(runtime) == 1
+    rows = ledger.rows("select at, recorded_at from ledger.suppressions")
+    assert {(row.at, row.recorded_at) for row in rows} == {(told_at, clock.now())}
 
 
 def test_after_too_many_failures_a_report_is_kept_aside_and_replay_still_takes_it(

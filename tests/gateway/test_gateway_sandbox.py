@@ -14,13 +14,15 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from leadpipe import clock
 from leadpipe.clock import FixedClock, set_offset
-from leadpipe.crm import webhooks
+from leadpipe.crm import watermark, webhooks
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.gateway import catch_up
 from leadpipe.gateway.app import create_app
+from leadpipe.messaging import suppression
 from leadpipe.messaging.channels.build import build_channels
 from leadpipe.messaging.channels.twilio_api import build_client
 from leadpipe.messaging.drain import Budget, drain
@@ -190,6 +192,57 @@ def test_a_reply_whose_webhook_was_lost_is_found_in_twilio_s_list_once(meeting: 
         ("sms", "STOP")
     ]
     assert {row[0] for row in meeting.rows("select channel from ledger.suppressions")} == {"sms", "whatsapp"}
+
+
+def test_a_stop_found_late_is_as_old_as_the_lead_s_own_and_does_not_undo_a_start_that_followed(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "OFFSET_TTL_SECONDS", 0.0)
+    sandbox = meeting.world.sandbox
+    meeting.control("faults", twilio_inbound_lost=1.0)
+    said_at = sandbox.now()
+    meeting.control("inbound", channel="sms", **{"from": PHONE}, body="STOP")
+    later = timedelta(seconds=sandbox.offset_seconds) + timedelta(minutes=50)
+    set_offset(meeting.runtime.engine, later)
+    assert catch_up.twilio_inbound(meeting.runtime) == 1
+    for row in meeting.rows("select at, recorded_at from ledger.suppressions"):
+        assert abs(row.at - said_at) < timedelta(seconds=2)
+        assert row.recorded_at - row.at > timedelta(minutes=49)
+    # Both of these were lost too: they are read in the order in which they were written.
+    time.sleep(1.1)  # Twilio tells of whole seconds
+    meeting.control("inbound", channel="sms", **{"from": PHONE}, body="START")
+    time.sleep(1.1)
+    meeting.control("inbound", channel="whatsapp", **{"from": PHONE}, body="STOP")
+    assert catch_up.twilio_inbound(meeting.runtime) == 2
+    with meeting.runtime.engine.connect() as connection:
+        point = connection.execute(
+            text("select id from ledger.contact_points where address = :a"), {"a": PHONE}
+        ).scalar_one()
+        assert point in suppression.active(connection, [point])
+
+
+def test_once_a_day_the_list_is_read_back_further_and_never_only_in_part(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "OFFSET_TTL_SECONDS", 0.0)
+    monkeypatch.setattr(catch_up, "PAGE_SIZE", 2)
+    assert catch_up.twilio_inbound(meeting.runtime) == 0
+    assert catch_up.twilio_inbound(meeting.runtime) == 0
+    meeting.control("faults", twilio_inbound_lost=1.0)
+    for number in range(5):
+        meeting.control("inbound", channel="sms", **{"from": PHONE}, body=f"Hello {number}")
+    # The list lagged by ten hours, more than any pass looks back; the day's own pass does.
+    offset = timedelta(seconds=meeting.world.sandbox.offset_seconds)
+    watermark.write(
+        meeting.runtime.engine,
+        "twilio_inbound",
+        meeting.runtime.clock.now() + timedelta(hours=10),
+        now=meeting.runtime.clock.now(),
+    )
+    set_offset(meeting.runtime.engine, offset + timedelta(hours=10))
+    assert catch_up.twilio_inbound(meeting.runtime) == 0
+    set_offset(meeting.runtime.engine, offset + timedelta(hours=25))
+    assert catch_up.twilio_inbound(meeting.runtime) == 5
 
 
 def test_a_reply_that_the_webhook_told_of_is_not_found_again(meeting: Meeting) -> None:
