@@ -13,8 +13,10 @@ from typing import Any
 
 from leadpipe.errors import BadRecord
 
-CHANNELS = ("email", "sms", "whatsapp", "voice_ai")
+CHANNELS = ("email", "sms", "whatsapp", "voice_ai", "call_recording")
 PURPOSES = ("inquiry_response", "conversation", "transactional", "marketing", "optout_confirmation")
+# What the reassigned-numbers database answers: the number changed hands since the date asked for, did not, unknown.
+RND_RESULTS = ("yes", "no", "no_data")
 LEVELS = {"none": 0, "inquiry": 1, "express": 2, "pewc": 3}
 
 
@@ -73,11 +75,28 @@ class Dnc:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StateList:
+    """The number's state on the do-not-call list of one state (C17)."""
+
+    state: str
+    listed: bool
+    checked_at: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reassigned:
-    """What the reassigned-numbers database said; None was never asked."""
+    """What the reassigned-numbers database said (``yes``, ``no``, ``no_data``); None was never asked (C19)."""
 
     checked_at: date | None = None
     result: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What the listing service said of the home that the words offer, and when (C41)."""
+
+    status: str
+    checked_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +115,9 @@ class Case:
         body: the words; None leaves the content rules skipped.
         is_template: an approved WhatsApp template rather than free text. A case from JSON that does not say is one:
             outside the session nothing else can be meant.
+        sender: who the message is for when that is not us, such as a lender (C29).
+        listing: the home whose availability the words claim; None when nobody looked.
+        refusals_read_at: when the CRM's own opt-outs were last read (C45); None where there is nothing to read.
     """
 
     id: str
@@ -107,8 +129,12 @@ class Case:
     suppressions: tuple[Suppression, ...] = ()
     history: tuple[HistoryItem, ...] = ()
     dnc: Dnc = Dnc()
+    state_lists: tuple[StateList, ...] = ()
     reassigned: Reassigned = Reassigned()
     relationship: Relationship = Relationship()
+    sender: str = "ours"
+    listing: Listing | None = None
+    refusals_read_at: datetime | None = None
     subject: str | None = None
     body: str | None = None
     is_template: bool = False
@@ -154,7 +180,11 @@ class Case:
                 for entry in row.get("history") or ()
             ),
             dnc=Dnc(**_dated(row.get("dnc"), "listed")),
-            reassigned=Reassigned(**_dated(row.get("reassigned"), "result")),
+            state_lists=tuple(_state_list(entry) for entry in row.get("state_lists") or ()),
+            reassigned=_reassigned(row.get("reassigned")),
+            sender=str(row.get("sender") or "ours"),
+            listing=_listing(row.get("listing")),
+            refusals_read_at=_time(row, "refusals_read_at") if row.get("refusals_read_at") else None,
             relationship=Relationship(
                 **{
                     name: _time(row["relationship"], name)
@@ -186,6 +216,22 @@ def _dated(row: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
         return {name: row.get(name), "checked_at": date.fromisoformat(str(checked)[:10]) if checked else None}
     except ValueError as error:
         raise BadRecord(f"field checked_at: {checked!r} is no date") from error
+
+
+def _state_list(entry: Mapping[str, Any]) -> StateList:
+    if not entry.get("state") or not isinstance(entry.get("listed"), bool):
+        raise BadRecord("field state_lists: each entry names a state and says listed: true or false")
+    return StateList(state=str(entry["state"]).upper(), **_dated(entry, "listed"))
+
+
+def _reassigned(row: Mapping[str, Any] | None) -> Reassigned:
+    if row and row.get("result") is not None and row["result"] not in RND_RESULTS:
+        raise BadRecord(f"field reassigned.result: {row['result']!r} is none of {', '.join(RND_RESULTS)}")
+    return Reassigned(**_dated(row, "result"))
+
+
+def _listing(row: Mapping[str, Any] | None) -> Listing | None:
+    return Listing(status=str(row.get("status") or ""), checked_at=_time(row, "checked_at")) if row else None
 
 
 def _consent(entry: Mapping[str, Any]) -> Consent:

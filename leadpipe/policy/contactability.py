@@ -1,7 +1,7 @@
 """Whether this person may be reached by this channel for this purpose at all: identity, revocation, consent, DNC.
 
-What lives here: the rules that do not depend on the hour or the words (C1-C6, C8-C10, C16, C18, C20, C22, C24-C26,
-C30-C32, C47). What does not: what stands about the person (``standing``), the rules' order and what the whole amounts
+What lives here: the rules that do not depend on the hour or the words (C1-C6, C8-C10, C16-C20, C22, C24-C26, C29-C32,
+C46, C47, C49). What does not: what stands about the person (``standing``), the rules' order and what the whole amounts
 to (``verdict``).
 
 Each rule returns findings; an empty return means the rule is content.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 from leadpipe.leads.identity import normalise_email
 from leadpipe.policy.case import LEVELS, Case, Suppression
@@ -26,9 +26,11 @@ Found = tuple[str, str, str]
 
 
 def identity(case: Case) -> Iterator[Found]:
-    """An address of the right kind must be there; voice is not supported (C5)."""
+    """An address of the right kind must be there; artificial voices and recordings are not supported (C5, C49)."""
     if case.channel == "voice_ai":
         yield "BLOCK", "not_supported", "C5"
+    elif case.channel == "call_recording":
+        yield "BLOCK", "not_supported", "C49"
     elif case.channel == "email":
         if not case.contact.email:
             yield "BLOCK", "no_contact_point", "identity"
@@ -81,6 +83,8 @@ def consent(case: Case, facts: Facts, pack: Pack) -> Iterator[Found]:
     """The level each purpose needs (C1-C4), Canada's and Europe's own besides (C31, C32)."""
     if case.purpose == "optout_confirmation":
         return
+    if case.sender != "ours" and not any(c.seller.casefold() == case.sender.casefold() for c in case.consents):
+        yield "BLOCK", "consent_not_transferable", "C29"
     countries = facts.place.countries
     if "CA" in countries:
         yield from _casl(case, facts, pack)
@@ -132,11 +136,23 @@ def _gdpr(case: Case, facts: Facts) -> Iterator[Found]:
 
 
 def registry(case: Case, facts: Facts, pack: Pack) -> Iterator[Found]:
-    """The do-not-call registry (C16): written consent or a relationship excuses, a stale file does not."""
+    """The do-not-call lists (C16, C17): written consent or a relationship excuses, a stale file does not."""
     if case.channel not in {"sms", "whatsapp"} or case.purpose not in {"marketing", "inquiry_response"}:
         return
     if "US" not in facts.place.countries or facts.level >= LEVELS["pewc"]:
         return
+    yield from _national(case, pack)
+    # What excuses from the national registry does not excuse from a state's own list; only consent does.
+    for listed in case.state_lists:
+        if listed.state not in facts.place.states:
+            continue
+        if listed.listed:
+            yield "BLOCK", "state_dnc", "C17"
+        elif not _is_fresh(listed.checked_at, pack.state_list_days.get(listed.state, pack.dnc_file_days), case):
+            yield "BLOCK", "state_dnc_stale", "C17"
+
+
+def _national(case: Case, pack: Pack) -> Iterator[Found]:
     asked, bought = asked_at(case), case.relationship.transaction_at
     if asked and case.now < add_months(asked, pack.dnc_inquiry_months):
         return
@@ -146,8 +162,50 @@ def registry(case: Case, facts: Facts, pack: Pack) -> Iterator[Found]:
         yield "BLOCK", "dnc", "C16"
     elif case.dnc.listed is None:
         yield "BLOCK", "dnc_unknown", "C16"
-    elif case.dnc.checked_at is None or (case.now.date() - case.dnc.checked_at).days > pack.dnc_file_days:
+    elif not _is_fresh(case.dnc.checked_at, pack.dnc_file_days, case):
         yield "BLOCK", "dnc_stale", "C16"
+
+
+def _is_fresh(checked_at: date | None, days: int, case: Case) -> bool:
+    return checked_at is not None and (case.now.date() - checked_at).days <= days
+
+
+def reassigned(case: Case, facts: Facts, pack: Pack) -> Iterator[Found]:
+    """Whether the number may have changed hands since they last agreed or wrote (C19)."""
+    if case.channel != "sms" or case.purpose == "optout_confirmation" or facts.place.phone_country != "US":
+        return
+    is_always = bool(pack.rnd_always_states & set(facts.place.states))
+    answer = case.reassigned
+    if answer.result == "yes":
+        yield "BLOCK", "reassigned", "C19"
+    elif not is_always and _is_known_theirs(case, facts, pack):
+        return
+    elif answer.result is None:
+        yield "BLOCK", "rnd_missing", "C19"
+    elif not _is_fresh(answer.checked_at, pack.rnd_answer_days, case):
+        yield "BLOCK", "rnd_stale", "C19"
+    elif answer.result == "no_data" and is_always:
+        yield "BLOCK", "rnd_no_data", "C19"
+    elif answer.result == "no_data" and case.purpose == "marketing":
+        yield "REVIEW", "rnd_no_data", "C19"
+
+
+def _is_known_theirs(case: Case, facts: Facts, pack: Pack) -> bool:
+    """They wrote from the number, or agreed for it, within the last weeks."""
+    since = case.now - timedelta(days=pack.rnd_consent_days)
+    if facts.consent is not None and facts.consent.at > since:
+        return True
+    return any(item.direction == "in" and item.channel in PHONE and item.at > since for item in case.history)
+
+
+def emergency(case: Case, facts: Facts, settings: PolicySettings) -> Iterator[Found]:
+    """A declared emergency where they may be (C46): no solicitation, and answers only if a person says so."""
+    if case.purpose not in {"marketing", "inquiry_response"}:
+        return
+    for blackout in settings.blackouts:
+        if blackout.state in facts.place.states and blackout.begins_at <= case.now < blackout.ends_at:
+            yield ("BLOCK" if case.purpose == "marketing" else "REVIEW"), "emergency", "C46"
+            return
 
 
 def channel(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:

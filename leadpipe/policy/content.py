@@ -1,6 +1,6 @@
 """What the words themselves may not say, and what they must.
 
-What lives here: the content rules over subject and body (C21, C27, C28, C36, C39, C40, C42). What does not: who may be
+What lives here: the content rules over subject and body (C21, C27, C28, C36, C39-C42, C48). What does not: who may be
 written to. Lint runs a paragraph at a time and is remembered, since a campaign repeats its paragraphs.
 """
 
@@ -14,6 +14,7 @@ from itertools import chain
 
 from leadpipe.policy.case import Case
 from leadpipe.policy.pack import Pack, PolicySettings
+from leadpipe.policy.standing import Facts
 
 # A hint at STOP at least so often (C28, project policy).
 STOP_HINT_EVERY = timedelta(days=30)
@@ -26,9 +27,10 @@ _LINT: tuple[tuple[str, str, str, str], ...] = (
     ("shaft_block", "BLOCK", "shaft", "C27"),
     ("shaft_review", "REVIEW", "shaft_alcohol", "C27"),
     ("public_shorteners", "BLOCK", "public_shortener", "C27"),
+    ("claims", "REVIEW", "claim_unproven", "C41"),
     ("ai_denial", "BLOCK", "ai_denial", "C42"),
 )
-RULES = ("C21", "C27", "C28", "C36", "C39", "C40", "C42")
+RULES = ("C21", "C27", "C28", "C36", "C39", "C40", "C41", "C42", "C48")
 _UNSUBSCRIBE_WORDS = ("unsubscribe", "%%unsubscribe_url%%", "darse de baja", "cancelar la suscripci")
 
 # How a text says the way out; "can you stop by?" is none.
@@ -40,7 +42,7 @@ _STOP_HINT = re.compile(
 Found = tuple[str, str, str]
 
 
-def lint(case: Case, pack: Pack, settings: PolicySettings) -> list[Found]:
+def lint(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> list[Found]:
     """Every content rule the words break as (decision, code, rule); an empty list means none.
 
     ``case.body`` must not be None.
@@ -51,8 +53,23 @@ def lint(case: Case, pack: Pack, settings: PolicySettings) -> list[Found]:
         body = body.replace(offer, "")
     hits = list(chain.from_iterable(_hits(part, pack) for part in (*body.split("\n\n"), case.subject or "")))
     found = list(dict.fromkeys(hits)) if hits else hits
-    found += _email(case, pack, settings) if case.channel == "email" else _text(case, settings)
+    found += _listing(case, pack)
+    found += _email(case, pack, settings) if case.channel == "email" else _text(case, facts, pack, settings)
     return found
+
+
+def _listing(case: Case, pack: Pack) -> Iterator[Found]:
+    """Who says that a home can be had must have looked within a day (C41)."""
+    body = case.body or ""
+    if "availability" not in pack.patterns or not pack.patterns["availability"].search(body):
+        return
+    listing = case.listing
+    if (
+        listing is None
+        or listing.status.lower() not in pack.available_statuses
+        or case.now - listing.checked_at > timedelta(hours=pack.listing_hours)
+    ):
+        yield "BLOCK", "stale_listing", "C41"
 
 
 @lru_cache(maxsize=65536)
@@ -77,7 +94,7 @@ def _email(case: Case, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
         yield "BLOCK", "missing_brokerage", "C40"
 
 
-def _text(case: Case, settings: PolicySettings) -> Iterator[Found]:
+def _text(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
     if case.purpose == "optout_confirmation":
         return
     body = (case.body or "").lower()
@@ -88,6 +105,8 @@ def _text(case: Case, settings: PolicySettings) -> Iterator[Found]:
         if item.direction == "out" and item.channel == case.channel and item.purpose != "manual"
     ]
     names_brokerage = bool(settings.brokerage_name) and settings.brokerage_name.lower() in body
+    if not names_brokerage and case.purpose != "conversation" and pack.identity_states & set(facts.place.states):
+        yield "BLOCK", "missing_identity", "C48"
     if not sent and not names_brokerage:
         yield "BLOCK", "missing_brokerage", "C40"
     if case.channel == "sms" and not _STOP_HINT.search(body):

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,15 @@ class Cap:
     hours: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Blackout:
+    """A declared emergency in a state (C46), closed-open."""
+
+    state: str
+    begins_at: datetime
+    ends_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
     """The rules in force on one day. ``version`` names the file and the hash of what is in force."""
@@ -72,6 +81,14 @@ class Pack:
     dnc_inquiry_months: int
     dnc_transaction_months: int
     dnc_file_days: int
+    state_list_days: Mapping[str, int]
+    rnd_consent_days: int
+    rnd_answer_days: int
+    rnd_always_states: frozenset[str]
+    identity_states: frozenset[str]
+    listing_hours: int
+    available_statuses: frozenset[str]
+    refusals_minutes: int
     casl_inquiry_months: int
     casl_transaction_months: int
     is_us_whatsapp_marketing_paused: bool
@@ -90,6 +107,7 @@ class PolicySettings:
     own_domains: frozenset[str] = frozenset()
     approved_offers: tuple[str, ...] = ()
     sms_provider: str = field(default="twilio")
+    blackouts: tuple[Blackout, ...] = ()
 
     @staticmethod
     def of(settings: Settings, *, approved_offers: tuple[str, ...] = ()) -> PolicySettings:
@@ -164,6 +182,14 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
         dnc_inquiry_months=parts["dnc"]["inquiry_months"],
         dnc_transaction_months=parts["dnc"]["transaction_months"],
         dnc_file_days=parts["dnc"]["file_days"],
+        state_list_days=parts["state_lists"]["file_days"],
+        rnd_consent_days=parts["reassigned"]["consent_days"],
+        rnd_answer_days=parts["reassigned"]["answer_days"],
+        rnd_always_states=frozenset(parts["reassigned"]["always_states"]),
+        identity_states=frozenset(parts["identity"]["states"]),
+        listing_hours=parts["listings"]["hours"],
+        available_statuses=frozenset(parts["listings"]["available"]),
+        refusals_minutes=parts["freshness"]["refusals_minutes"],
         casl_inquiry_months=parts["casl"]["inquiry_months"],
         casl_transaction_months=parts["casl"]["transaction_months"],
         is_us_whatsapp_marketing_paused=whatsapp["us_marketing_paused"],

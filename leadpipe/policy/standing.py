@@ -28,6 +28,7 @@ _FACTS = {
     "wrong_number": ("wrong_number", "C20"),
     "privacy_request": ("privacy_request", "C33"),
     "erased": ("suppressed_hash", "C34"),
+    "minor": ("minor", "C50"),
 }
 # What one channel alone cannot carry, as told by the provider; another channel may.
 _CHANNEL_CODES = frozenset({"63049", "63013"})

@@ -24,6 +24,8 @@ PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
 COUNTED_CHANNELS = PHONE_CHANNELS | {"voice", "call"}
 STATE_LIMIT = 3
 _DAY = timedelta(hours=24)
+# When to look again at a message that waits for the CRM's opt-outs to be read.
+REFUSALS_HOLD = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,9 +139,11 @@ def _gates(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> It
     yield from contactability.revocation(case, facts, pack)
     yield from contactability.consent(case, facts, pack)
     yield from contactability.registry(case, facts, pack)
+    yield from contactability.reassigned(case, facts, pack)
+    yield from contactability.emergency(case, facts, settings)
     yield from contactability.channel(case, facts, pack, settings)
     if case.body is not None:
-        yield from content.lint(case, pack, settings)
+        yield from content.lint(case, facts, pack, settings)
 
 
 def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> list[Finding]:
@@ -147,6 +151,8 @@ def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> li
     if case.purpose == "optout_confirmation":
         return []
     found: list[Finding] = []
+    if not _are_refusals_fresh(case, pack):
+        found.append(Finding(rule="C45", decision="HOLD", code="refusals_not_read", until=case.now + REFUSALS_HOLD))
     free_at = _free_at(case, place, pack)
     if free_at is not None:
         opens = _open_at(case, place, free_at, pack, settings)
@@ -158,6 +164,13 @@ def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> li
         code = "quiet_hours" if place.is_known else "quiet_hours_unknown_place"
         found.append(Finding(rule="C12", decision="HOLD", code=code, until=opens))
     return found
+
+
+def _are_refusals_fresh(case: Case, pack: Pack) -> bool:
+    """The CRM's opt-outs were read lately; an answer by email to a request just made does not wait for them (C45)."""
+    if case.refusals_read_at is None or (case.channel == "email" and case.purpose == "inquiry_response"):
+        return True
+    return case.now - case.refusals_read_at <= timedelta(minutes=pack.refusals_minutes)
 
 
 def _open_at(case: Case, place: Place, at: datetime, pack: Pack, settings: PolicySettings) -> datetime | None:

@@ -50,7 +50,9 @@ def case_of(**fields: Any) -> Case:
         "address": address,
     }
     row = {"id": "c", "now": "2026-11-24T16:00:00Z", "channel": "sms", "purpose": "marketing", "contact": contact}
-    return Case.from_json(row | fields)
+    row |= fields
+    # The number was looked up on the day and is still theirs, unless the case is about that.
+    return Case.from_json({"reassigned": {"checked_at": row["now"], "result": "no"}} | row)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leadpipe.policy.pack import DEMO_POLICY
+from leadpipe.policy.pack import DEMO_POLICY, Blackout
 from tests.policy.conftest import PROOF, Decide, consent, pewc, received, sent, written_off
 
 NOT_LISTED = {"listed": False, "checked_at": "2026-11-20"}
@@ -18,6 +18,17 @@ NO_ADDRESS: dict[str, str] = {}
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+DALLAS = {"zip": "75201", "city": "Dallas", "state": "TX", "country": "US"}
+PORTLAND = {"zip": "04101", "city": "Portland", "state": "ME", "country": "US"}
+# Within the 90 days that an inquiry carries, beyond the three months that excuse from the registry's question.
+OLD_INQUIRY = consent("inquiry", "2026-11-20T15:00:00Z")
+
+
+def rnd(result: str, checked_at: str = "2026-11-20") -> dict[str, str]:
+    """An answer of the reassigned-numbers database."""
+    return {"result": result, "checked_at": checked_at}
 
 
 CONTACT_CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -496,6 +507,124 @@ CONTACT_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("a number that is none is none", {"phone": "555-0100"}, "BLOCK invalid_contact_point"),
     ("an email needs an address", {"channel": "email", "email": None}, "BLOCK no_contact_point"),
     ("an address that is none is none", {"channel": "email", "email": "ana at example"}, "BLOCK invalid_contact_point"),
+    (
+        "C17 on the state's own list",
+        {
+            "address": DALLAS,
+            "phone": "+12145550100",
+            "purpose": "inquiry_response",
+            "consents": [OLD_INQUIRY],
+            "dnc": NOT_LISTED,
+            "state_lists": [{"state": "TX", "listed": True, "checked_at": "2026-11-01"}],
+        },
+        "BLOCK state_dnc",
+    ),
+    (
+        "C17 which written consent excuses",
+        {
+            "address": DALLAS,
+            "phone": "+12145550100",
+            "consents": [pewc()],
+            "state_lists": [{"state": "TX", "listed": True, "checked_at": "2026-11-01"}],
+        },
+        "ALLOW",
+    ),
+    (
+        "C17 a copy of the list older than its state allows tells nothing",
+        {
+            "address": DALLAS,
+            "phone": "+12145550100",
+            "purpose": "inquiry_response",
+            "consents": [OLD_INQUIRY],
+            "dnc": NOT_LISTED,
+            "state_lists": [{"state": "TX", "listed": False, "checked_at": "2026-09-01"}],
+        },
+        "BLOCK state_dnc_stale",
+    ),
+    (
+        "C17 another state's list is of no concern",
+        {
+            "purpose": "inquiry_response",
+            "consents": [OLD_INQUIRY],
+            "dnc": NOT_LISTED,
+            "state_lists": [{"state": "TX", "listed": True, "checked_at": "2026-11-01"}],
+        },
+        "ALLOW",
+    ),
+    (
+        "C19 an aged lead whose number nobody looked up",
+        {"consents": [pewc("2024-05-01T10:00:00Z")], "reassigned": None},
+        "BLOCK rnd_missing",
+    ),
+    ("C19 the number is somebody else's now", {"consents": [pewc()], "reassigned": rnd("yes")}, "BLOCK reassigned"),
+    (
+        "C19 also where they agreed last week: the answer is about a later day",
+        {"consents": [pewc("2026-11-17T10:00:00Z")], "reassigned": rnd("yes")},
+        "BLOCK reassigned",
+    ),
+    ("C19 an answer holds for 31 days", {"consents": [pewc()], "reassigned": rnd("no", "2026-10-24")}, "ALLOW"),
+    (
+        "C19 and not for 32",
+        {"consents": [pewc()], "reassigned": rnd("no", "2026-10-23")},
+        "BLOCK rnd_stale",
+    ),
+    ("C19 without data a person decides", {"consents": [pewc()], "reassigned": rnd("no_data")}, "REVIEW rnd_no_data"),
+    (
+        "C19 an appointment with an old client needs no such person",
+        {"purpose": "transactional", "consents": [pewc()], "reassigned": rnd("no_data")},
+        "ALLOW",
+    ),
+    (
+        "C19 consent of the last 45 days needs no look",
+        {"consents": [pewc("2026-10-11T10:00:00Z")], "reassigned": None},
+        "ALLOW",
+    ),
+    (
+        "C19 nor does who wrote within them",
+        {"consents": [pewc()], "history": [received("2026-10-20T10:00:00Z")], "reassigned": None},
+        "ALLOW",
+    ),
+    (
+        "C19 Maine wants it always",
+        {"address": PORTLAND, "phone": "+12075550100", "consents": [pewc("2026-11-20T10:00:00Z")], "reassigned": None},
+        "BLOCK rnd_missing",
+    ),
+    (
+        "C19 and takes no data for no",
+        {"address": PORTLAND, "phone": "+12075550100", "consents": [pewc()], "reassigned": rnd("no_data")},
+        "BLOCK rnd_no_data",
+    ),
+    ("C19 email asks for no number", {"channel": "email", "reassigned": rnd("yes")}, "ALLOW"),
+    (
+        "C29 a lender may not use what was given to us",
+        {"sender": "Example Lending", "consents": [pewc()]},
+        "BLOCK consent_not_transferable",
+    ),
+    (
+        "C33 a request to be forgotten ends every channel",
+        {"channel": "email", "suppressions": [written_off("privacy_request", channel="all")]},
+        "BLOCK privacy_request",
+    ),
+    (
+        "C34 who was erased and comes back from the CRM",
+        {"channel": "email", "suppressions": [written_off("erased", channel="all")]},
+        "BLOCK suppressed_hash",
+    ),
+    (
+        "C49 a call is not recorded",
+        {"channel": "call_recording", "purpose": "conversation", "address": {"zip": "98101", "state": "WA"}},
+        "BLOCK not_supported",
+    ),
+    (
+        "C50 who says to be under age hears nothing more",
+        {"channel": "email", "suppressions": [written_off("minor", channel="all")]},
+        "BLOCK minor",
+    ),
+    (
+        "C50 whatever they agree to later",
+        {"consents": [pewc("2026-11-20T10:00:00Z")], "suppressions": [written_off("minor", channel="all")]},
+        "BLOCK minor",
+    ),
 ]
 
 
@@ -709,3 +838,88 @@ def test_c14_but_not_with_an_offer_and_not_because_of_an_email(decide: Decide) -
     assert decide(settings, body=words.format(offer), history=texted, **night).decision == "HOLD"
     mailed = [received("2026-11-25T05:30:00Z", "email"), received("2026-11-20T05:30:00Z")]
     assert decide(history=mailed, **night).decision == "HOLD"
+
+
+VA = {"zip": "23219", "city": "Richmond", "state": "VA", "country": "US"}
+TEXT = "Hi, this is the assistant for Ana, Demo Realty. Reply STOP to opt out."
+
+
+@pytest.mark.parametrize(
+    ("body", "history", "purpose", "expected"),
+    [
+        ("Are you still looking? Reply STOP to opt out.", [], "marketing", "BLOCK missing_identity"),
+        ("Still looking?", [sent("2026-11-20T16:00:00Z")], "marketing", "BLOCK missing_identity"),
+        (TEXT, [], "marketing", "ALLOW"),
+        ("Yes, at five.", [sent("2026-11-24T15:40:00Z"), received("2026-11-24T15:50:00Z")], "conversation", "ALLOW"),
+    ],
+    ids=["the first", "a later one", "that names us", "in a conversation"],
+)
+def test_c48_in_virginia_every_text_names_the_business(
+    decide: Decide, body: str, history: list[dict[str, Any]], purpose: str, expected: str
+) -> None:
+    verdict = decide(address=VA, phone="+18045550100", purpose=purpose, body=body, history=history, consents=[pewc()])
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("listing", "expected"),
+    [
+        ({"status": "Pending", "checked_at": "2026-11-24T14:00:00Z"}, "BLOCK stale_listing"),
+        ({"status": "Active", "checked_at": "2026-11-23T15:59:00Z"}, "BLOCK stale_listing"),
+        (None, "BLOCK stale_listing"),
+        ({"status": "Active", "checked_at": "2026-11-23T16:00:00Z"}, "ALLOW"),
+    ],
+    ids=["it went pending", "nobody looked for a day", "nobody looked", "it is for sale"],
+)
+def test_c41_a_home_is_called_available_only_by_who_looked(
+    decide: Decide, listing: dict[str, str] | None, expected: str
+) -> None:
+    body = f"{TEXT} 12 Oak St is still available."
+    verdict = decide(body=body, listing=listing, consents=[pewc()])
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["A great investment!", "It will appreciate.", "At a 5.9% rate today.", "Your home is worth $510,000."],
+)
+def test_c41_promises_and_values_wait_for_a_person(decide: Decide, claim: str) -> None:
+    verdict = decide(body=f"{TEXT} {claim}", consents=[pewc()])
+    assert (verdict.decision, verdict.code) == ("REVIEW", "claim_unproven")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"consents": [pewc()]}, "HOLD refusals_not_read"),
+        ({"channel": "email"}, "HOLD refusals_not_read"),
+        ({"channel": "email", "purpose": "inquiry_response"}, "ALLOW"),
+        ({"consents": [pewc()], "refusals_read_at": "2026-11-24T15:45:00Z"}, "ALLOW"),
+    ],
+    ids=["a text", "an email", "the first answer by email", "read lately"],
+)
+def test_c45_without_the_crms_refusals_of_the_last_quarter_hour_messages_wait(
+    decide: Decide, fields: dict[str, Any], expected: str
+) -> None:
+    verdict = decide(**{"refusals_read_at": "2026-11-24T15:44:00Z"} | fields)
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("purpose", "now", "expected"),
+    [
+        ("marketing", "2026-11-24T16:00:00Z", "BLOCK emergency"),
+        ("inquiry_response", "2026-11-24T16:00:00Z", "REVIEW emergency"),
+        ("marketing", "2026-11-28T16:00:00Z", "ALLOW"),
+    ],
+)
+def test_c46_while_a_state_of_emergency_lasts_nobody_there_is_solicited(
+    decide: Decide, purpose: str, now: str, expected: str
+) -> None:
+    storm = Blackout(state="LA", begins_at=at("2026-11-23T00:00:00Z"), ends_at=at("2026-11-27T00:00:00Z"))
+    verdict = decide(
+        settings=replace(DEMO_POLICY, blackouts=(storm,)),
+        address={"zip": "70112", "city": "New Orleans", "state": "LA", "country": "US"},
+        phone="+15045550100", purpose=purpose, now=now, consents=[pewc("2026-11-20T10:00:00Z")],
+    )  # fmt: skip
+    assert f"{verdict.decision} {verdict.code}".strip() == expected

@@ -39,7 +39,7 @@ EXAMPLE: dict[str, Any] = {
     ],
     "suppressions": [],
     "dnc": {"listed": False, "checked_at": "2026-11-20"},
-    "reassigned": {"checked_at": None, "result": None},
+    "reassigned": {"checked_at": "2026-11-20", "result": "no"},
     "history": [],
     "relationship": {"inquiry_at": None, "transaction_at": None},
 }
@@ -102,6 +102,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("a time without zone", BARE | {"now": "2026-11-24T16:00:00"}, "has no time zone"),
     ("a strange level", BARE | {"consents": [{"level": "gold", "at": "2026-11-24T16:00:00Z"}]}, "'gold' is none of"),
     ("a date that is none", BARE | {"dnc": {"listed": True, "checked_at": "soon"}}, "'soon' is no date"),
+    ("a strange answer", BARE | {"reassigned": {"result": "maybe"}}, "'maybe' is none of yes, no, no_data"),
+    ("a list of no state", BARE | {"state_lists": [{"listed": True}]}, "each entry names a state"),
     ("a suppression without time", BARE | {"suppressions": [{"channel": "sms"}]}, "field at"),
 ]
 

@@ -201,8 +201,12 @@ def test_without_words_the_content_rules_are_listed_as_skipped(decide: Decide) -
 def test_the_built_in_templates_break_no_rule(path: Any) -> None:
     from datetime import date
 
+    from leadpipe.leads.place import place_of
     from leadpipe.policy.pack import load_pack
+    from leadpipe.policy.standing import facts_of
 
     words = path.read_text(encoding="utf-8")
     case = case_of(channel="email", body=f"{words}\n\n{FOOTER}", purpose="marketing")
-    assert content.lint(case, load_pack(date(2026, 11, 24)), DEMO_POLICY) == []
+    pack = load_pack(date(2026, 11, 24))
+    facts = facts_of(case, place_of("60614", "IL", "US", "", "Chicago"), pack, DEMO_POLICY)
+    assert content.lint(case, facts, pack, DEMO_POLICY) == []
