@@ -97,6 +97,7 @@ class ChaosWorld(SandboxWorld):
         done = poll(self.runtime)
         if done.failures:
             raise TransientError(f"the first sync failed: {'; '.join(done.failures)}")
+        self.look_numbers_up()
         supervisor.wait_until_ready((GATEWAY,), timeout_seconds=READY_SECONDS, stop=stop)
         webhooks.install(self.runtime.crm, self.system.settings)
         self._start_runs(stop, tell)

@@ -91,6 +91,7 @@ class World(SandboxWorld):
         done = poll(self.runtime)
         if done.failures:
             raise TransientError(f"the first sync failed: {'; '.join(done.failures)}")
+        self.look_numbers_up()
 
     def snapshot(self) -> Snapshot:
         """The world now; while a part does not answer, the last figures stand."""

@@ -21,6 +21,7 @@ from leadpipe.cli import (
     inbox,
     messages,
     model,
+    numbers,
     policy,
     sandbox,
     send_worker,
@@ -68,6 +69,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(messages.app, name="messages")
 app.add_typer(policy.app, name="policy")
+app.add_typer(numbers.app, name="numbers")
 app.add_typer(sending.app, name="sending")
 app.command("classify")(classify.classify)
 app.add_typer(conversation.app, name="conversation")

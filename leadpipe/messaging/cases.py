@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 import orjson
 
 from leadpipe.leads.place import prefix_of
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
-from leadpipe.policy.case import Case, Consent, Contact, HistoryItem, Relationship, Suppression
+from leadpipe.policy.case import (
+    Case,
+    Consent,
+    Contact,
+    Dnc,
+    HistoryItem,
+    Reassigned,
+    Relationship,
+    StateList,
+    Suppression,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -57,6 +67,8 @@ class _Refusal(NamedTuple):
     at: datetime
 
 
+# The mark of the last reading of the CRM's opt-outs (C45).
+REFUSALS = "fub_refusals_read"
 _NO_POINT = (0, "", None)
 _NO_PERSON = (0, "", "", "", "", None, None)
 _NO_PROOF: Mapping[str, Any] = {}
@@ -118,10 +130,16 @@ _RECEIVED: LiteralString = """
     select id, person_id, contact_point_id, channel, received_at
     from ledger.inbound_messages where not is_auto_reply and contact_point_id = any(%(points)s::bigint[])
     """
+# Lists know numbers only; what none was asked about is unknown.
+_CHECKS: LiteralString = (
+    "select contact_point_id, list, result, checked_at from ledger.number_checks "
+    "where contact_point_id = any(%(points)s::bigint[])"
+)
+_READ: LiteralString = "select value->>'at' from ledger.watermarks where source = %(refusals)s"
 _HUMAN: LiteralString = (
     "select person_id, kind, at from ledger.human_actions where person_id = any(%(people)s::bigint[])"
 )
-_QUESTIONS = (_POINTS, _PEOPLE, _CONSENTS, _SUPPRESSIONS, _SENT, _RECEIVED, _HUMAN)
+_QUESTIONS = (_POINTS, _PEOPLE, _CONSENTS, _SUPPRESSIONS, _SENT, _RECEIVED, _HUMAN, _CHECKS, _READ)
 _Rows = list[tuple[Any, ...]]
 
 
@@ -146,8 +164,9 @@ class _Facts:
             "points": id_array({s.contact_point_id for s in subjects}),
             "channels": sorted({reach for s in subjects for reach in _REACHED_BY[s.channel]}),
             "out": [str(state) for state in WENT_OUT | UNSURE],
+            "refusals": REFUSALS,
         }
-        points, people, consents, suppressions, sent, received, human = _answers(connection, values)
+        points, people, consents, suppressions, sent, received, human, checks, read = _answers(connection, values)
         self._points: dict[int, tuple[Any, ...]] = {row[0]: row for row in points}
         self._people: dict[int, tuple[Any, ...]] = {row[0]: row for row in people}
         self._consents: dict[int, list[tuple[int | None, Consent]]] = defaultdict(list)
@@ -156,6 +175,11 @@ class _Facts:
         self._suppressions: dict[int, dict[str, _Refusal]] = defaultdict(dict)
         for point, *refusal in suppressions:
             self._suppressions[point][refusal[0]] = _Refusal(*refusal)
+        self._checks: dict[int, dict[str, tuple[str, date]]] = defaultdict(dict)
+        for point, name, result, checked_at in checks:
+            self._checks[point][name] = (result, checked_at)
+        # Before the first reading nobody is known either.
+        self._refusals_read_at = datetime.fromisoformat(read[0][0]) if read else None
         self._by_person: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
         self._by_point: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
         self._keep_history(sent, received, human)
@@ -195,11 +219,30 @@ class _Facts:
             consents=self._consents_of(subject),
             suppressions=self._suppressions_of(subject),
             history=self._history_of(subject),
+            **self._lists_of(subject),
+            # At night the morning's messages are planned: they are judged again, with a newer reading, when they leave.
+            refusals_read_at=None if subject.judged_for else self._refusals_read_at,
             relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
             subject=subject.subject or None,
             body=subject.body,
             is_template=subject.is_template and has_template,
         )
+
+    def _lists_of(self, subject: Subject) -> dict[str, Any]:
+        """What do-not-call lists and the reassigned-numbers database said of this number."""
+        checks = self._checks.get(subject.contact_point_id)
+        if not checks:
+            return {}
+        found: dict[str, Any] = {}
+        lists: list[StateList] = []
+        for name, (result, checked_at) in checks.items():
+            if name == "dnc":
+                found["dnc"] = Dnc(listed=result == "yes", checked_at=checked_at)
+            elif name == "reassigned":
+                found["reassigned"] = Reassigned(result=result, checked_at=checked_at)
+            else:
+                lists.append(StateList(state=name.partition(":")[2], listed=result == "yes", checked_at=checked_at))
+        return found | {"state_lists": tuple(lists)}
 
     def _consents_of(self, subject: Subject) -> tuple[Consent, ...]:
         """The person's own consents that are for any address or for this one; nobody else's transfer (C29)."""
@@ -276,5 +319,9 @@ def frozen(case: Case) -> dict[str, Any]:
         "suppressions": [[s.channel, s.source, s.at] for s in case.suppressions],
         "history": [[i.direction, i.channel, i.purpose, i.at] for i in case.history],
         "inquiry_at": case.relationship.inquiry_at,
+        "dnc": [case.dnc.listed, case.dnc.checked_at],
+        "state_lists": [[each.state, each.listed, each.checked_at] for each in case.state_lists],
+        "reassigned": [case.reassigned.result, case.reassigned.checked_at],
+        "refusals_read_at": case.refusals_read_at,
         "is_template": case.is_template,
     }

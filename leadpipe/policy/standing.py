@@ -26,6 +26,7 @@ _FACTS = {
     "complain": ("complained", "C25"),
     "spam": ("complained", "C25"),
     "wrong_number": ("wrong_number", "C20"),
+    "reassigned": ("reassigned", "C19"),
     "privacy_request": ("privacy_request", "C33"),
     "erased": ("suppressed_hash", "C34"),
     "minor": ("minor", "C50"),

@@ -25,7 +25,7 @@ COUNTED_CHANNELS = PHONE_CHANNELS | {"voice", "call"}
 STATE_LIMIT = 3
 _DAY = timedelta(hours=24)
 # When to look again at a message that waits for the CRM's opt-outs to be read.
-REFUSALS_HOLD = timedelta(minutes=2)
+REFUSALS_HOLD = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -378,6 +378,17 @@ consents = Table(
     Index("ix_consents_person", "person_id"),
 )  # fmt: skip
 
+# What lists outside say of a number, the newest answer for each list; no mirror.
+number_checks = Table(
+    "number_checks", metadata,
+    Column("contact_point_id", BigInteger, ForeignKey(contact_points.c.id), primary_key=True),
+    Column("list", Text, primary_key=True),  # dnc | reassigned | state:TX
+    Column("result", Text, nullable=False),  # yes | no | no_data
+    Column("checked_at", Date, nullable=False),  # the day the list is of
+    _at("recorded_at", nullable=False),
+    _one_of("result", ("yes", "no", "no_data")),
+)  # fmt: skip
+
 # One row per inbound message. `read_at` null = unread: every message to that contact point holds until it is read.
 inbound_messages = Table(
     "inbound_messages", metadata,

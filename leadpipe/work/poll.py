@@ -19,6 +19,7 @@ from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.messaging.cases import REFUSALS
 from leadpipe.work.audit import sides
 from leadpipe.work.polled import Polled
 
@@ -52,6 +53,17 @@ def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Pol
         live_at = go_live_at(connection, runtime.settings) or now
     _Pass(runtime, report, channels, now, live_at).run()
     return report
+
+
+def read_refusals(runtime: Runtime, sync: Sync, *, now: datetime) -> int:
+    """Read the CRM's own opt-outs and note when that was; returns how many were new.
+
+    Raises:
+        LeadpipeError: the CRM did not answer; what waits for a fresh reading goes on waiting (C45).
+    """
+    count = sync.unsubscribes(now=now)
+    watermark.write(runtime.engine, REFUSALS, now, now=now)
+    return count
 
 
 class _Pass:
@@ -215,7 +227,7 @@ class _Pass:
             return set(found)
 
     def _read_unsubscribes(self) -> None:
-        self._report.count_unsubscribes += self._sync.unsubscribes(now=self._now)
+        self._report.count_unsubscribes += read_refusals(self._runtime, self._sync, now=self._now)
 
     def _recover(self, ask: Callable[[Runtime], int]) -> None:
         self._report.count_recovered += ask(self._runtime)

@@ -9,21 +9,28 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.errors import ConfigurationError
+from leadpipe.crm import watermark
+from leadpipe.crm.sync import Sync
+from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
+from leadpipe.messaging.cases import REFUSALS
 from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
 from leadpipe.outreach.advance import Advanced, advance
 from leadpipe.outreach.pausing import take_up_again
+from leadpipe.work.poll import read_refusals
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
     from leadpipe.runtime import Runtime
 
 POLL_SECONDS = 1.0
+# Well inside of the quarter of an hour that the rule gives.
+REFUSALS_AGE = timedelta(minutes=10)
 
 
 @dataclass(kw_only=True)
@@ -48,6 +55,7 @@ def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Cha
     report = Sent()
     channels = channels if channels is not None else runtime.channels
     take_up_again(runtime.engine, settings=runtime.settings, clock=runtime.clock)
+    _freshen_refusals(runtime, report)
     begun = idle_since = time.monotonic()
     while True:
         did = _pass(runtime, channels, report)
@@ -60,6 +68,19 @@ def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Cha
             return report
         if not did:
             time.sleep(POLL_SECONDS)
+
+
+def _freshen_refusals(runtime: Runtime, report: Sent) -> None:
+    """Read the CRM's opt-outs when the poller has not done so lately; messages of marketing wait for that (C45)."""
+    now = runtime.clock.now()
+    last = watermark.read(runtime.engine, REFUSALS)
+    if last is None or now - last < REFUSALS_AGE:
+        return
+    sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+    try:
+        read_refusals(runtime, sync, now=now)
+    except LeadpipeError as error:
+        report.failures.append(f"the CRM's opt-outs were not read: {error}")
 
 
 def _advance(runtime: Runtime, report: Sent) -> Advanced:

@@ -119,7 +119,7 @@ def add_lead(ledger_engine: Engine, clock: FixedClock) -> AddLead:
                     "disclosure": "full text",
                     "ip": "192.0.2.1",
                 }
-                _consent(connection, person_id, "pewc", now - timedelta(days=200), now, proof)
+                _consent(connection, person_id, "pewc", now - timedelta(days=20), now, proof)
         return Lead(person_id=person_id, email_id=ids["email"], phone_id=ids["phone"], email=email, phone=phone)
 
     return add
