@@ -131,7 +131,7 @@ def add_people(engine: Engine, first: int, count: int, *, now: datetime) -> list
             "join ledger.contact_points c on c.kind = 'phone' and c.address = '+1512' || (2000000 + n)",
             "insert into ledger.consents (person_id, channel, level, seller, source, evidence, at, dedupe_key, "
             "recorded_at) select n, 'sms', 'pewc', 'ours', 'web_form', cast(:proof as jsonb), "
-            "cast(:now as timestamptz) - interval '200 days', 'race:' || n, :now "
+            "cast(:now as timestamptz) - interval '20 days', 'race:' || n, :now "
             "from generate_series(cast(:first as bigint), :last) n",
         ):
             connection.execute(text(statement), values)

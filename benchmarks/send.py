@@ -210,7 +210,7 @@ def _person(person_id: int, now: datetime) -> Any:
     from leadpipe.crm.mapping import ConsentProof, Person
     from leadpipe.leads.identity import PhonePoint
 
-    created_at = now - timedelta(days=200)
+    created_at = now - timedelta(days=20)  # a consent older than 45 days needs an answer about the number
     number = f"+1512{2_000_000 + person_id:07d}"
     proof = {
         "signer": "as given",
