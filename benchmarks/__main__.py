@@ -13,6 +13,8 @@ SUPPORT = {
     "ages",
     "callers",
     "crm_day",
+    "dlt_side",
+    "fub_account",
     "instant",
     "machine",
     "procrastinate_jobs",

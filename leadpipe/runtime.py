@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadpipe.clock import LedgerClock
+from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import failpoints
 from leadpipe.store import extensions, ledger
 from leadpipe.store.lake import Lake
@@ -67,10 +68,14 @@ class Runtime:
 
     @cached_property
     def crm(self) -> FubClient:
-        """Follow Up Boss."""
+        """Follow Up Boss, within the rate budget that the ledger keeps for all processes."""
         from leadpipe.crm.client import FubClient
 
-        return FubClient.from_settings(self.settings)
+        try:
+            engine = self.engine
+        except ConfigurationError:  # `leadpipe doctor` before anything was set up: there is nobody to share with
+            engine = None
+        return FubClient.from_settings(self.settings, engine=engine)
 
     @cached_property
     def channels(self) -> dict[str, Channel]:

@@ -6,18 +6,22 @@ mean (``mapping``), which rows to ask for (``sync``), pacing (``ratelimit``). Fa
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from leadpipe.crm.ratelimit import RateLimiter
+from leadpipe.crm.ratelimit import RateLimiter, ledger_budget
 from leadpipe.errors import AmbiguousError, ConfigurationError, RateLimited, Rejected, TransientError
 from leadpipe.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Row = dict[str, Any]
 PAGE_LIMIT = 100
@@ -32,7 +36,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
 class FubClient:
-    """Typed access to one account.
+    """Typed access to one account; safe to share between threads, which share its connections.
 
     Reads are retried a bounded number of times, creates never: a create whose answer was lost raises
     ``AmbiguousError`` and must be looked up before a second try.
@@ -57,6 +61,7 @@ class FubClient:
         self._base = base_url.rstrip("/")
         self._sleep = sleep
         self._limiter = limiter or RateLimiter(sleep=sleep)
+        self._is_bulk = False
         self._http = httpx.Client(
             auth=(api_key, ""),
             headers={"X-System": system, "X-System-Key": system_key, "Accept": "application/json"},
@@ -66,14 +71,26 @@ class FubClient:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """A client of the account that the settings name."""
+    def from_settings(cls, settings: Settings, *, engine: Engine | None = None) -> Self:
+        """A client of the account that the settings name.
+
+        Args:
+            settings: where, and as whom.
+            engine: the ledger, whose rate budget all processes share; None where none was ever set up.
+        """
         return cls(
+            limiter=RateLimiter(ledger_budget(engine)) if engine is not None else None,
             base_url=settings.fub_base_url,
             api_key=settings.fub_api_key.get_secret_value(),
             system=settings.fub_system,
             system_key=settings.fub_system_key.get_secret_value(),
         )
+
+    def in_bulk(self) -> Self:
+        """The same client for reads that nobody waits for: they keep an even pace and let other calls go first."""
+        other = copy.copy(self)
+        other._is_bulk = True
+        return other
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +201,7 @@ class FubClient:
         what = f"FUB {method} /{path.split('?', maxsplit=1)[0]}"
         failures = throttles = 0
         while True:
-            self._limiter.wait(method, path)
+            turn = self._limiter.wait(method, path, is_bulk=self._is_bulk)
             try:
                 response = self._http.request(method, f"{self._base}/{path}", params=params, json=body)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -203,7 +220,7 @@ class FubClient:
                     raise TransientError(f"{what}: {type(error).__name__} {failures} times") from error
                 self._sleep(2.0 ** (failures - 1))
                 continue
-            self._limiter.saw(method, path, response.headers)
+            self._limiter.saw(turn, method, path, response.headers)
             if response.status_code == 429:
                 throttles += 1
                 pause = self._limiter.refused(response.headers)

@@ -6,7 +6,7 @@ What lives here: the report of a pass, batches, digests. What does not: which re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,6 @@ class Pass:
     human_ids: list[int] = field(default_factory=list[int])
     count_by_table: dict[str, int] = field(default_factory=dict[str, int])
     count_set_aside: int = 0
-    is_history_complete: bool = True
 
     def add(self, taken: Intake) -> None:
         """Count one stored batch."""
@@ -54,7 +53,7 @@ def digest_of(rows: Iterable[Row]) -> str:
     return hashlib.sha256("\n".join(sorted(map(tables.canonical, rows))).encode()).hexdigest()
 
 
-def noting_ids(pages: Iterator[list[Row]], seen: list[int]) -> Iterator[list[Row]]:
+def noting_ids(pages: Iterable[list[Row]], seen: list[int]) -> Generator[list[Row]]:
     """The same pages; the ids that passed are added to ``seen``."""
     for page in pages:
         seen += [i for row in page if (i := read_id(row)) is not None]

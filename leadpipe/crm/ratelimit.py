@@ -1,35 +1,33 @@
-"""Pacing of calls to Follow Up Boss: one sliding window per context, corrected by the response headers.
+"""Pacing of calls to Follow Up Boss: which context a call belongs to, and waiting until it may leave.
 
-What lives here: when the next request may leave. What does not: sending it. Facts: FUB sheet section 2; the headers
-decide, the seeds below are today's defaults.
+What lives here: contexts, the wait, what answers say. What does not: counting (``store.rate_budget``), sending. Facts:
+FUB sheet section 2; the headers decide, the limits below are today's defaults.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
-# Context -> (requests, window in seconds). Seeds of the sheet's table; every answer corrects them.
-SEEDS = {"global": 250, "events": 20, "PUT.people": 25, "notes": 10}
+from leadpipe.store.ledger_budget import LedgerBudget
+from leadpipe.store.rate_budget import OwnBudget, RateBudget, Said, Turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+PROVIDER = "fub"
+# Context -> requests in a window with a registered system; None: no limit of its own. Every answer corrects them.
+LIMITS: dict[str, int | None] = {"global": 250, "events": 20, "POST.events": None, "PUT.people": 25, "notes": 10}
 WINDOW_SECONDS = 10.0
-# One request of each window stays unused: the vendor's clock and ours do not tick together.
-SPARE = 1
-
-
-@dataclass
-class _Context:
-    limit: int
-    window_seconds: float = WINDOW_SECONDS
-    sent: deque[float] = field(default_factory=deque[float])
 
 
 def context_of(method: str, path: str) -> str:
     """The context an endpoint belongs to (sheet section 2)."""
-    collection = path.lstrip("/").split("/")[0].split("?")[0]
+    collection = _collection(path)
     if collection == "notes":
         return "notes"
     if collection == "events" and method == "GET":
@@ -39,63 +37,69 @@ def context_of(method: str, path: str) -> str:
     return "POST.events" if collection == "events" else "global"
 
 
+def _collection(path: str) -> str:
+    return path.lstrip("/").split("/")[0].split("?")[0]
+
+
+def ledger_budget(engine: Engine) -> RateBudget:
+    """The account's budget that every process of this ledger shares."""
+    return LedgerBudget(engine, PROVIDER, LIMITS, window_seconds=WINDOW_SECONDS)
+
+
 class RateLimiter:
-    """Makes callers wait so that no context is exceeded; shared by the threads of one process."""
+    """Makes callers wait until the budget lets their call leave; safe to share between threads.
 
-    def __init__(
-        self, *, sleep: Callable[[float], None] = time.sleep, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    Threads of one kind ask one at a time: the others would ask in vain.
+    """
+
+    def __init__(self, budget: RateBudget | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._budget = budget or OwnBudget(LIMITS, window_seconds=WINDOW_SECONDS)
         self._sleep = sleep
-        self._now = monotonic
-        self._lock = threading.Lock()
-        self._contexts = {name: _Context(limit) for name, limit in SEEDS.items()}
-        self._blocked_until = 0.0
+        self._queues: defaultdict[tuple[str, bool], threading.Lock] = defaultdict(threading.Lock)
+        # Where an answer named another context than the table.
+        self._named: dict[tuple[str, str], str] = {}
 
-    def wait(self, method: str, path: str) -> None:
-        """Return when the request may leave; it is then counted."""
-        while True:
-            with self._lock:
-                pause = self._pause(context_of(method, path))
-                if pause <= 0:
-                    context = self._contexts.get(context_of(method, path))
-                    if context is not None:
-                        context.sent.append(self._now())
-                    return
-            self._sleep(pause)
+    def wait(self, method: str, path: str, *, is_bulk: bool = False) -> Turn:
+        """Return when the request may leave; it is then counted.
 
-    def _pause(self, name: str) -> float:
-        now = self._now()
-        if self._blocked_until > now:
-            return self._blocked_until - now
-        context = self._contexts.get(name)
-        if context is None:
-            return 0.0
-        while context.sent and context.sent[0] <= now - context.window_seconds:
-            context.sent.popleft()
-        if len(context.sent) < max(1, context.limit - SPARE):
-            return 0.0
-        return context.sent[0] + context.window_seconds - now
+        Args:
+            method: of the request.
+            path: of the request.
+            is_bulk: nobody waits for it; keep an even pace and let others go first.
 
-    def saw(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+        Raises:
+            TransientError: the budget cannot be read; the request must not leave.
+        """
+        context = self._named.get((method, _collection(path))) or context_of(method, path)
+        with self._queues[context, is_bulk]:
+            while (turn := self._budget.take(context, is_bulk=is_bulk)).wait_seconds > 0:
+                self._sleep(turn.wait_seconds)
+        return turn
+
+    def saw(self, turn: Turn, method: str, path: str, headers: Mapping[str, str]) -> None:
         """Take over what an answer says about its context."""
-        name = headers.get("X-RateLimit-Context") or context_of(method, path)
         limit = _number(headers.get("X-RateLimit-Limit"))
         if limit is None:
             return
-        with self._lock:
-            context = self._contexts.setdefault(name, _Context(int(limit)))
-            context.limit = int(limit)
-            context.window_seconds = _number(headers.get("X-RateLimit-Window")) or WINDOW_SECONDS
+        remaining = _number(headers.get("X-RateLimit-Remaining"))
+        said = Said(
+            context=headers.get("X-RateLimit-Context") or turn.context,
+            limit=int(limit),
+            window_seconds=_number(headers.get("X-RateLimit-Window")) or WINDOW_SECONDS,
+            remaining=None if remaining is None else int(remaining),
+        )
+        if said.context != turn.context:
+            self._named[method, _collection(path)] = said.context
+        self._budget.learn(turn, said)
 
     def refused(self, headers: Mapping[str, str]) -> float:
         """A 429 came: no request, of any context, leaves before Retry-After. Returns the seconds."""
         pause = retry_after_seconds(headers.get("Retry-After"))
-        with self._lock:
-            self._blocked_until = max(self._blocked_until, self._now() + pause)
+        self._budget.block(pause)
         return pause
 
 
-def retry_after_seconds(value: str | None, *, default: float = 10.0) -> float:
+def retry_after_seconds(value: str | None, *, default: float = WINDOW_SECONDS) -> float:
     """Retry-After as seconds or as a date; ``default`` (a whole window) when absent or unreadable."""
     if not value:
         return default

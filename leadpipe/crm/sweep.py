@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, text, update
 
 from leadpipe.crm import intake, landing, tables
+from leadpipe.crm.everyone import everyone
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.under_way import AT_ONCE, wait_for_people
 from leadpipe.store.tables import people
@@ -69,7 +70,7 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
     """
     remote: dict[int, str] = {}
     query = {"fields": "id,updated,stage", "includeTrash": "true", "includeUnclaimed": "true"}
-    for page in crm.pages("people", query):
+    for page in everyone(crm.in_bulk(), query):
         remote |= {i: str(row.get("updated") or "") for row in page if (i := tables.read_id(row)) is not None}
     with engine.connect() as connection:
         known = connection.execute(
@@ -81,7 +82,7 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
     unsure = {row.person_id for row in known if row.refreshed_at < row.crm_updated_at + SAME_SECOND}
     stale = [i for i, updated in remote.items() if i not in local or i in unsure or _differs(updated, local[i])]
     for chunk in _chunks(stale, REREAD_BATCH):
-        rows = crm.people(chunk)
+        rows = crm.in_bulk().people(chunk)
         intake.store(rows, [], {}, lake=lake, engine=engine, now=now, landed_by="sweep", settings=settings)
     missing = sorted(set(local) - set(remote))
     gone: tuple[int, ...] = ()

@@ -1,7 +1,8 @@
 """The poller's reads: what the webhooks may have missed, incrementally.
 
-What lives here: one pass over each collection, the probe of ``updatedAfter``, the first full read. What does not: the
-nightly id sweep (``sweep``), the order of a pass (``work.poll``), deciding whom to answer (``outreach``).
+What lives here: one pass over each collection and the probe of ``updatedAfter``. What does not: what was there before
+the first pass (``everyone``, ``history``), storing (``keeping``), the nightly id sweep (``sweep``), the order of a pass
+(``work.poll``), deciding whom to answer (``outreach``).
 
 Facts: FUB sheet section 3.3. A watermark is what the CRM said at the *start* of a pass, never local time: whatever
 changes under the walk lies beyond it and is read by the next pass. Each pass reads again the last minutes before it
@@ -11,24 +12,19 @@ changes under the walk lies beyond it and is read by the next pass. Each pass re
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import gone, held, intake, landing, optouts, tables, watermark
+from leadpipe.crm import gone, held, history, optouts, tables, watermark
+from leadpipe.crm.everyone import everyone
 from leadpipe.crm.passes import Pass, digest_of, in_batches, noting_ids
 from leadpipe.crm.tables import RawTable, read_id, read_time
 from leadpipe.errors import Rejected
-from leadpipe.store import quarantine
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from leadpipe.crm.client import FubClient
-    from leadpipe.crm.intake import Intake
-    from leadpipe.settings import Settings
-    from leadpipe.store.lake import Lake
+    from leadpipe.crm.keeping import Keeper
 
 Row = dict[str, Any]
 OVERLAP = timedelta(minutes=3)
@@ -40,29 +36,15 @@ ACTIVITY = (tables.EVENTS, tables.NOTES, tables.CALLS, tables.TASKS, tables.APPO
 # Records are stored in batches as they come, so that a killed pass keeps what it has read.
 PEOPLE_BATCH = 5_000
 ACTIVITY_BATCH = 2_000
-# A million old events at 200 a second are an hour and a half: history is read in slices, a slice a pass. The first
-# pass keeps its short: the team waits for it.
-HISTORY_SECONDS = 25.0
-HISTORY_FIRST_SECONDS = 8.0
 
 
 class Sync:
-    """One account's poller over the client, the lake and the ledger."""
+    """One account's poller: what it reads, the keeper stores."""
 
-    def __init__(
-        self,
-        *,
-        crm: FubClient,
-        lake: Lake,
-        engine: Engine,
-        settings: Settings,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._crm = crm
-        self._lake = lake
-        self._engine = engine
-        self._settings = settings
-        self._monotonic = monotonic
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._crm = keeper.crm
+        self._engine = keeper.engine
 
     # people
 
@@ -76,7 +58,11 @@ class Sync:
         result = Pass(is_first=mark is None)
         newest = self._newest_person()
         pages = self._everyone() if mark is None else self._changed_people(mark - OVERLAP, newest)
-        self._take("fub_people", pages, PEOPLE_BATCH, lambda rows: result.add(self._store(people=rows, now=now)), now)
+
+        def keep(rows: list[Row]) -> None:
+            result.add(self._keeper.store(people=rows, now=now))
+
+        self._take("fub_people", pages, PEOPLE_BATCH, keep, now)
         at = _updated(newest) if newest else None
         if at is not None:
             watermark.write(self._engine, "fub_people", at, now=now)
@@ -86,11 +72,10 @@ class Sync:
         rows = next(self._crm.pages("people", {"sort": "-updated", "limit": 1, "includeTrash": "true"}), [])
         return rows[0] if rows else None
 
-    def _everyone(self) -> Iterator[list[Row]]:
-        # Default order is a keyset walk, id descending: right while rows change under it (sheet 3.1).
-        return self._crm.pages("people", PEOPLE_QUERY)
+    def _everyone(self) -> Generator[list[Row]]:
+        return everyone(self._crm.in_bulk(), PEOPLE_QUERY)
 
-    def _changed_people(self, since: datetime, newest: Row | None) -> Iterator[list[Row]]:
+    def _changed_people(self, since: datetime, newest: Row | None) -> Generator[list[Row]]:
         if newest is None or not self._updated_after_works(newest):
             yield from self._walk(since)
             return
@@ -102,7 +87,7 @@ class Sync:
                 return
             yield page
 
-    def _walk(self, since: datetime) -> Iterator[list[Row]]:
+    def _walk(self, since: datetime) -> Generator[list[Row]]:
         """Newest change first until a page lies wholly before ``since``; beyond the offset wall, everyone."""
         try:
             for page in self._crm.pages("people", {**PEOPLE_QUERY, "sort": "-updated"}):
@@ -128,100 +113,39 @@ class Sync:
     # events, notes, calls, tasks, appointments
 
     def activity(self, table: RawTable, *, now: datetime) -> Pass:
-        """New records of a collection without change times, newest id first; then a slice of its history.
+        """New records of a collection without change times, newest id first.
 
-        The newest id at the start of the pass becomes the mark once everything above the last one is stored. What lies
-        below the first mark is history: read downwards in slices, the place kept, so that a stop costs nothing.
+        The newest id at the start of the pass becomes the mark once everything above the last one is stored. The first
+        pass only sets the mark: what lies below it is history.
         """
-        source = f"fub_{table.collection}"
-        high = watermark.read_int(self._engine, source)
+        high = watermark.read_int(self._engine, table.source)
         result = Pass(is_first=high is None)
         if high is None:
             page = next(self._crm.pages(table.collection), [])
             newest = max((i for row in page if (i := read_id(row)) is not None), default=0)
-            watermark.put_place(self._engine, f"{source}_history", newest + 1, None, now=now)
+            history.begin(self._engine, table, newest, now=now)
         else:
             tops = [high]
             pages = noting_ids(self._above(table, max(0, high - OVERLAP_IDS)), tops)
-            self._take(source, pages, ACTIVITY_BATCH, lambda rows: self._keep(table, rows, result, now=now), now)
+
+            def keep(rows: list[Row]) -> None:
+                self._keeper.keep(table, rows, result, now=now)
+
+            self._take(table.source, pages, ACTIVITY_BATCH, keep, now)
             newest = max(tops)
-        watermark.write_int(self._engine, source, newest, now=now)
-        result.is_history_complete = self._history(table, source, result, now=now)
+        watermark.write_int(self._engine, table.source, newest, now=now)
         return result
 
-    def _above(self, table: RawTable, floor: int) -> Iterator[list[Row]]:
+    def has_mark(self, table: RawTable) -> bool:
+        """Whether a first pass has told new records of this collection from its history."""
+        return watermark.read_int(self._engine, table.source) is not None
+
+    def _above(self, table: RawTable, floor: int) -> Generator[list[Row]]:
         for page in self._crm.pages(table.collection):
             fresh = [row for row in page if (read_id(row) or floor + 1) > floor]
             yield fresh
             if len(fresh) < len(page):
                 return
-
-    def _history(self, table: RawTable, source: str, result: Pass, *, now: datetime) -> bool:
-        """Read on downwards for a while; True when everything there was before the first pass is stored."""
-        low, token = watermark.read_place(self._engine, f"{source}_history")
-        if low is None or low == 0:
-            return True
-        until = self._monotonic() + (HISTORY_FIRST_SECONDS if result.is_first else HISTORY_SECONDS)
-        rows: list[Row] = []
-        for page, following in self._below(table, low, token):
-            rows += page
-            is_over = bool(rows) and self._monotonic() >= until
-            if len(rows) >= ACTIVITY_BATCH or is_over:
-                self._keep(table, rows, result, now=now, is_history=True)
-                low = min((i for row in rows if (i := read_id(row)) is not None), default=low)
-                watermark.put_place(self._engine, f"{source}_history", low, following, now=now)
-                rows = []
-            if is_over:
-                return False
-        if rows:
-            self._keep(table, rows, result, now=now, is_history=True)
-        watermark.put_place(self._engine, f"{source}_history", 0, None, now=now)
-        return True
-
-    def _below(self, table: RawTable, low: int, token: str | None) -> Iterator[tuple[list[Row], str | None]]:
-        """Pages of ids below ``low`` with the token of the next: by the documented filter, else by the token kept.
-
-        An ignored filter or a token that is no longer good shows in the rows; then the list is walked from its top and
-        what lies above is dropped.
-        """
-        ways: list[Row] = [{"idLessThan": low}, *([{"next": token}] if token else []), {}]
-        for way in ways:
-            try:
-                for number, (page, following) in enumerate(self._crm.walk(table.collection, way)):
-                    older = [row for row in page if (read_id(row) or 0) < low]
-                    if number == 0 and way and len(older) < len(page):
-                        break
-                    yield older, following
-                else:
-                    return
-            except Rejected as error:
-                if error.code != "400" or not way:
-                    raise
-
-    def _keep(self, table: RawTable, rows: list[Row], result: Pass, *, now: datetime, is_history: bool = False) -> None:
-        if table is tables.EVENTS:
-            # The people of old events are read by the people pass; new ones may be newer than it.
-            ids = set[int]() if is_history else {int(row["personId"]) for row in rows if _is_id(row.get("personId"))}
-            people = self._crm.people(sorted(ids - self._fresh_ids(ids, now)))
-            result.add(self._store(people=people, events=rows, now=now))
-        elif table.collection in intake.ACTIVITIES:
-            result.add(self._store(activities={table.collection: rows}, now=now))
-        else:
-            self._land({table: rows}, result, now=now)
-
-    def _fresh_ids(self, ids: set[int], now: datetime) -> set[int]:
-        """Of these, the people read within the overlap: the people pass a moment ago, or a webhook."""
-        from sqlalchemy import select
-
-        from leadpipe.store.tables import people
-
-        if not ids:
-            return set()
-        with self._engine.connect() as connection:
-            wanted = select(people.c.person_id).where(
-                people.c.person_id.in_(ids), people.c.refreshed_at > now - OVERLAP, people.c.deleted_at.is_(None)
-            )
-            return set(connection.execute(wanted).scalars())
 
     # what has no order of its own
 
@@ -240,7 +164,7 @@ class Sync:
         ]
         digest = digest_of([*people, *texts])
         if not watermark.is_same(self._engine, "conversations", digest):
-            result.add(self._store(people=people, activities={"textMessages": texts}, now=now))
+            result.add(self._keeper.store(people=people, activities={"textMessages": texts}, now=now))
             watermark.put_digest(self._engine, "conversations", digest, now=now)
         return result
 
@@ -254,17 +178,18 @@ class Sync:
         digests: dict[str, str] = {}
         for table in wanted:
             query = {"includeDeleted": 1, "includeArchived": 1} if table is tables.DEALS else {}
-            rows = [row for page in self._crm.pages(table.collection, query) for row in page]
+            rows = [row for page in self._crm.in_bulk().pages(table.collection, query) for row in page]
             result.count(table.name, 0)
-            source, digest = f"fub_{table.collection}_whole", digest_of(rows)
+            source, digest = f"{table.source}_whole", digest_of(rows)
             if not watermark.is_same(self._engine, source, digest):
                 changed[table] = rows
                 digests[source] = digest
-        self._land(changed, result, now=now)
+        self._keeper.land(changed, result, now=now)
         for table, rows in changed.items():
-            missing = held.live_ids(self._lake, table).difference(i for row in rows if (i := read_id(row)) is not None)
+            lake = self._keeper.lake
+            missing = held.live_ids(lake, table).difference(i for row in rows if (i := read_id(row)) is not None)
             confirmed = gone.confirm(
-                table, missing, crm=self._crm, lake=self._lake, engine=self._engine, now=now, landed_by="poll"
+                table, missing, crm=self._crm, lake=lake, engine=self._engine, now=now, landed_by="poll"
             )
             result.count(table.name, len(confirmed.gone_ids))
         for source, digest in digests.items():
@@ -290,53 +215,28 @@ class Sync:
 
     # storing
 
-    def _store(
-        self,
-        *,
-        now: datetime,
-        people: list[Row] | None = None,
-        events: list[Row] | None = None,
-        activities: dict[str, list[Row]] | None = None,
-    ) -> Intake:
-        return intake.store(
-            people or [],
-            events or [],
-            activities or {},
-            lake=self._lake,
-            engine=self._engine,
-            now=now,
-            landed_by="poll",
-            settings=self._settings,
-        )
-
-    def _land(self, rows_by_table: dict[RawTable, list[Row]], result: Pass, *, now: datetime) -> None:
-        reports = landing.land_all(self._lake, rows_by_table, landed_by="poll", now=now)
-        for report in reports:
-            result.count(report.table, report.count_written)
-        with self._engine.begin() as connection:
-            set_aside = [record for report in reports for record in report.set_aside]
-            result.count_set_aside += quarantine.store(connection, set_aside, now=now)
-
     def _take(
-        self, source: str, pages: Iterator[list[Row]], size: int, keep: Callable[[list[Row]], None], now: datetime
+        self,
+        source: str,
+        pages: Generator[list[Row]],
+        size: int,
+        keep: Callable[[list[Row]], None],
+        now: datetime,
     ) -> None:
         """Store what a pass read, batch by batch; nothing when it is what the last pass read.
 
         The overlap makes every pass read some records again, and opening the lake to find that none changed is most of
         what a pass costs. Whatever a record is changed to, its times or the team's next act differ from what was read.
         """
-        batches = in_batches(pages, size)
-        first = next(batches, [])
-        digest = digest_of(first)
-        if watermark.is_same(self._engine, source, digest) and len(first) < size:
-            return
-        for batch in itertools.chain([first] if first else [], batches):
-            keep(batch)
+        with closing(pages):
+            batches = in_batches(pages, size)
+            first = next(batches, [])
+            digest = digest_of(first)
+            if watermark.is_same(self._engine, source, digest) and len(first) < size:
+                return
+            for batch in itertools.chain([first] if first else [], batches):
+                keep(batch)
         watermark.put_digest(self._engine, source, digest, now=now)
-
-
-def _is_id(value: object) -> bool:
-    return str(value).isdigit() and int(str(value)) > 0
 
 
 def _updated(row: Row) -> datetime | None:

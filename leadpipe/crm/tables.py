@@ -43,6 +43,11 @@ class RawTable:
     schema: pa.Schema
     typed: Callable[[Row], Row]
 
+    @property
+    def source(self) -> str:
+        """Its name among the watermarks."""
+        return f"fub_{self.collection}"
+
     def row(self, payload: Row, *, landed_by: str, landed_at: datetime, is_deleted: bool = False) -> Row:
         """A payload as a row of this table.
 

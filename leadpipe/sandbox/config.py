@@ -48,6 +48,8 @@ class SandboxConfig(BaseModel):
     """The key of user 2, who sees only their own people."""
     fub_system: str = "leadpipe"
     fub_system_key: str = "lp-test-system-key-0001"
+    fub_window_seconds: float = 10
+    """The window of the rate limits. A shorter one makes a long reading bearable without changing its shape."""
     fub_updated_after_works: bool = True
     """False: the documented filter finds nothing, as one integrator met it (sheet 3.3)."""
     fub_deep_tokens_work: bool = True

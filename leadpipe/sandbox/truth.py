@@ -52,7 +52,8 @@ def truth_routes(world: World) -> list[Route]:
             world.population.counts()
             | {"messages": len(sandbox.accepted), "messages_by_channel": dict(sandbox.count_by_channel),
                "waiting_jobs": sandbox.scheduler.count_waiting, "running_jobs": sandbox.scheduler.count_running,
-               "rate_limited": world.fub.windows.count_refused, "webhooks_delivered": world.webhooks.count_delivered,
+               "rate_limited": world.fub.windows.count_refused, "too_early": world.fub.windows.count_early,
+               "requests": world.fub.windows.count_all, "webhooks_delivered": world.webhooks.count_delivered,
                "openai_calls": world.openai.count, "errors": len(sandbox.scheduler.errors)}
         )  # fmt: skip
 

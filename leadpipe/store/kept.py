@@ -9,6 +9,7 @@ before it is used again: PostgreSQL may have gone and come back meanwhile.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Kept:
             try:
                 connection.execute("from ducklake_current_snapshot('lake')").fetchone()
             except duckdb.Error:
-                connection.close()  # the server behind it is gone; the next one may be younger
+                close(connection)  # the server behind it is gone; the next one may be younger
             else:
                 return connection
 
@@ -48,7 +49,7 @@ class Kept:
             if len(self._free[read_only]) < MOST_OF_A_KIND:
                 self._free[read_only].append(connection)
                 return
-        connection.close()
+        close(connection)
 
     def close(self) -> None:
         """Close what is not in use."""
@@ -56,4 +57,17 @@ class Kept:
             free = [connection for kind in self._free.values() for connection in kind]
             self._free = {True: [], False: []}
         for connection in free:
-            connection.close()
+            close(connection)
+
+
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection, whatever became of the server behind it.
+
+    A transaction that is open then is rolled back first: DuckDB does so itself, but where PostgreSQL is away that fails
+    in a destructor and takes the whole process with it.
+    """
+    import duckdb
+
+    with suppress(duckdb.Error):  # there is no transaction, or nobody to tell
+        connection.rollback()
+    connection.close()

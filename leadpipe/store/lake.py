@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from leadpipe.errors import TransientError
 from leadpipe.store import locks
+from leadpipe.store.away import transient_when_away
 from leadpipe.store.extensions import connection_config
-from leadpipe.store.kept import Kept
+from leadpipe.store.kept import Kept, close
 from leadpipe.store.urls import keyword_dsn
 
 if TYPE_CHECKING:
@@ -66,20 +67,24 @@ class Lake:
         Args:
             read_only: refuse writes.
             with_ledger: also attach the ledger's tables, read-only, as ``pg.ledger.*``.
+
+        Raises:
+            TransientError: PostgreSQL, which keeps the catalog, is away or went away while the block ran.
         """
         kept = None if with_ledger else self._kept
-        connection = kept.take(read_only=read_only) if kept else None
-        if connection is None:
-            connection = self._open(read_only=read_only, with_ledger=with_ledger)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
+        with transient_when_away("the lake"):
+            connection = kept.take(read_only=read_only) if kept else None
+            if connection is None:
+                connection = self._open(read_only=read_only, with_ledger=with_ledger)
+            try:
+                yield connection
+            except BaseException:
+                close(connection)
+                raise
         if kept is not None and kept is self._kept:
             kept.give_back(connection, read_only=read_only)
         else:
-            connection.close()
+            close(connection)
 
     def _open(self, *, read_only: bool, with_ledger: bool) -> duckdb.DuckDBPyConnection:
         import duckdb

@@ -15,6 +15,8 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from leadpipe.store.away import transient_when_away
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -32,7 +34,11 @@ def lock_key(name: str) -> int:
 
 @contextmanager
 def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None]:
-    """Hold one table's lock, and the lake's shared, for the block; a lost session frees both."""
+    """Hold one table's lock, and the lake's shared, for the block; a lost session frees both.
+
+    Raises:
+        TransientError: PostgreSQL is away.
+    """
     with tables_lock(database_url, [table], shared=shared):
         yield
 
@@ -41,9 +47,10 @@ def table_lock(database_url: str, table: str, *, shared: bool) -> Generator[None
 def tables_lock(database_url: str, tables: Iterable[str], *, shared: bool) -> Generator[None]:
     """Hold the locks of several tables, in one order for everybody, and the lake's shared."""
     with _session(database_url) as connection:
-        _lock(connection, LAKE, shared=True)
-        for table in sorted(tables):
-            _lock(connection, table, shared=shared)
+        with transient_when_away("the lake's locks"):
+            _lock(connection, LAKE, shared=True)
+            for table in sorted(tables):
+                _lock(connection, table, shared=shared)
         yield
 
 
@@ -51,19 +58,21 @@ def tables_lock(database_url: str, tables: Iterable[str], *, shared: bool) -> Ge
 def lake_lock(database_url: str) -> Generator[None]:
     """Hold the whole lake alone: nobody writes or appends meanwhile; readers go on."""
     with _session(database_url) as connection:
-        deadline = time.monotonic() + POLITE_SECONDS
-        while not _try_lock(connection, LAKE):
-            if time.monotonic() > deadline:
-                _lock(connection, LAKE, shared=False)
-                break
-            time.sleep(ASK_EVERY_SECONDS)
+        with transient_when_away("the lake's locks"):
+            deadline = time.monotonic() + POLITE_SECONDS
+            while not _try_lock(connection, LAKE):
+                if time.monotonic() > deadline:
+                    _lock(connection, LAKE, shared=False)
+                    break
+                time.sleep(ASK_EVERY_SECONDS)
         yield
 
 
 def _session(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
     import psycopg
 
-    return psycopg.connect(database_url, autocommit=True)
+    with transient_when_away("the lake's locks"):
+        return psycopg.connect(database_url, autocommit=True)
 
 
 def _lock(connection: psycopg.Connection[tuple[object, ...]], name: str, *, shared: bool) -> None:

@@ -103,6 +103,22 @@ watermarks = Table(
     _at("changed_at", nullable=False),
 )  # fmt: skip
 
+# What may be asked of a provider now, by context of its limits (store.ledger_budget). Times are the machine's, as
+# PostgreSQL tells it: providers recover by it, whatever the simulated clock says.
+rate_budgets = Table(
+    "rate_budgets", metadata,
+    Column("provider", Text, primary_key=True),
+    Column("context", Text, primary_key=True),
+    Column("limit_calls", Integer),                     # null: this context has no limit of its own
+    Column("window_seconds", Float, nullable=False),
+    Column("slot_counts", ARRAY(Integer), nullable=False),  # calls by hundredth of the window, the newest last
+    Column("newest_slot", BigInteger, nullable=False),
+    _at("blocked_until_at"),                            # the provider said when
+    _at("bulk_from_at"),                                # the pace of bulk readers
+    _at("yield_until_at"),                              # somebody else waits; bulk readers do too
+    _at("changed_at", nullable=False),
+)  # fmt: skip
+
 # One row per notification from outside, stored before it is answered. `handled_at` null = still to do.
 inbox = Table(
     "inbox", metadata,

@@ -34,5 +34,9 @@ def audit(runtime: Runtime) -> Audited:
 def sides(runtime: Runtime) -> Sides:
     """What an audit compares, of the running system."""
     return Sides(
-        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings, clock=runtime.clock
+        crm=runtime.crm.in_bulk(),
+        lake=runtime.lake,
+        engine=runtime.engine,
+        settings=runtime.settings,
+        clock=runtime.clock,
     )

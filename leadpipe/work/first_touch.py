@@ -24,6 +24,7 @@ from leadpipe.messaging.enqueue import enqueue
 from leadpipe.outreach.facts import zips_of
 from leadpipe.outreach.first_touch import plan_new_leads
 from leadpipe.outreach.variables import market_variables_for
+from leadpipe.store.away import transient_when_away
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 BATCH = 200
 POLL_SECONDS = 0.25
 RETRY_AFTER = timedelta(seconds=5)
+# A server that was killed is back within seconds; one that stays away longer than a lease needs no waiting for.
+AWAY_SECONDS = 120.0
 
 
 @dataclass(kw_only=True)
@@ -85,27 +88,21 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
     report.count_notices += len(ids)
     try:
         wanted = intake.read_notices(notices)
-        taken = intake.take_in(
-            wanted,
-            crm=runtime.crm,
-            lake=runtime.lake,
-            engine=runtime.engine,
-            now=runtime.clock.now(),
-            settings=runtime.settings,
-        )
-        failpoints.hit("intake.stored")
-        report.count_set_aside += taken.count_set_aside
-        answer(runtime, taken, channels, report)
+        with transient_when_away("first touch"):
+            taken = intake.take_in(
+                wanted,
+                crm=runtime.crm,
+                lake=runtime.lake,
+                engine=runtime.engine,
+                now=runtime.clock.now(),
+                settings=runtime.settings,
+            )
+            failpoints.hit("intake.stored")
+            report.count_set_aside += taken.count_set_aside
+            answer(runtime, taken, channels, report)
     except TransientError as error:
         report.failures.append(str(error))
-        inbox.give_back(
-            runtime.engine,
-            ids,
-            now=runtime.clock.now(),
-            reason=str(error),
-            after=RETRY_AFTER,
-            is_their_fault=False,
-        )
+        _give_back_as_soon_as_possible(runtime, ids, reason=str(error))
         return
     except LeadpipeError as error:
         if len(notices) > 1:
@@ -121,6 +118,31 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
     now = runtime.clock.now()
     inbox.finish(runtime.engine, [notice_id for notice_id in ids if notice_id not in unread], now=now)
     inbox.finish(runtime.engine, sorted(unread), now=now, reason="names no records")
+
+
+def _give_back_as_soon_as_possible(runtime: Runtime, ids: Sequence[int], *, reason: str) -> None:
+    """Give the notices back; while PostgreSQL itself is away, as soon as it answers: their lease is much longer.
+
+    Raises:
+        TransientError: it stayed away; the lease ends by itself.
+    """
+    until = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            with transient_when_away("giving notices back"):
+                inbox.give_back(
+                    runtime.engine,
+                    ids,
+                    now=runtime.clock.now(),
+                    reason=reason,
+                    after=RETRY_AFTER,
+                    is_their_fault=False,
+                )
+                return
+        except TransientError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _market_facts(runtime: Runtime, person_ids: Sequence[int]) -> dict[str, Mapping[str, Any]]:

@@ -1,7 +1,8 @@
 """The polling pass and the nightly sweep: what webhooks may have missed, and whether they still come.
 
 What lives here: the order of a pass, and that one failing source stops no other. What does not: reading a source
-(``crm.sync``, ``crm.sweep``, ``gateway.catch_up``), answering a lead (``work.first_touch``).
+(``crm.sync``, ``crm.sweep``, ``gateway.catch_up``), reading long histories to their end (``work.history``), answering a
+lead (``work.first_touch``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from sqlalchemy import text
 
 from leadpipe.crm import action_plans, children, compare, edits, tables, totals, touched, watermark, webhooks
 from leadpipe.crm import sweep as id_sweep
+from leadpipe.crm.history import History
 from leadpipe.crm.intake import Intake
+from leadpipe.crm.keeping import Keeper
+from leadpipe.crm.passes import Pass
 from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
+from leadpipe.crm.tables import RawTable
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import REFUSALS
@@ -36,6 +41,8 @@ MAX_CONVERSATIONS = 500
 # Lists that cost a request a page and change slowly are asked for every few minutes.
 SLOW = timedelta(minutes=5)
 HOURLY = timedelta(hours=1)
+# A pass reads no longer in a history: enough for a small account's, and a large one's has a run of its own.
+HISTORY_SECONDS = 8.0
 
 
 def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Polled:
@@ -66,6 +73,11 @@ def read_refusals(runtime: Runtime, sync: Sync, *, now: datetime) -> int:
     return count
 
 
+def keeper_of(runtime: Runtime) -> Keeper:
+    """What stores the reads of this system."""
+    return Keeper(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+
+
 class _Pass:
     """One pass over every source, in the order that serves a waiting lead first."""
 
@@ -79,7 +91,8 @@ class _Pass:
     ) -> None:
         self._runtime, self._report, self._channels = runtime, report, channels
         self._now, self._live_at = now, live_at
-        self._sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+        self._keeper = keeper_of(runtime)
+        self._sync = Sync(self._keeper)
         self._people: set[int] = set()
         self._human: set[int] = set()
 
@@ -87,15 +100,20 @@ class _Pass:
         """Read, then answer, then look after the rest."""
         from leadpipe.gateway import catch_up
 
+        # The marks come before the long first read of everyone: from then on the histories can be read beside it.
+        unread = [table for table in ACTIVITY if not self._sync.has_mark(table)]
+        self._each(unread, self._read_activity)
+        self._each(unread, self._read_edits, what="_edited")
         self._step("people", self._read_people)
-        for table in ACTIVITY:
-            self._step(table.collection, lambda table=table: self._read_activity(table))
-            self._step(f"{table.collection}_edited", lambda table=table: self._read_edits(table))
+        known = [table for table in ACTIVITY if table not in unread]
+        self._each(known, self._read_activity)
+        self._each(known, self._read_edits, what="_edited")
         self._step("people_touched", self._read_touched)
         self._step("conversations", self._read_conversations)
         self._step("totals", self._find_gone)
         self._step("children", self._follow_children)
         self._step("answers", self._answer)
+        self._each(ACTIVITY, self._read_history, what="_history")
         self._step("small", lambda: self._report.add(self._sync.whole(SMALL, now=self._now)))
         self._step("unsubscribes", self._read_unsubscribes)
         self._step("webhooks", self._check_webhooks, every=SLOW)
@@ -119,6 +137,10 @@ class _Pass:
             self._tell(name, error, last)
             return
         watermark.write(self._runtime.engine, source, now, now=now)
+
+    def _each(self, wanted: Iterable[RawTable], read: Callable[[RawTable], None], *, what: str = "") -> None:
+        for table in wanted:
+            self._step(f"{table.collection}{what}", lambda table=table: read(table))
 
     def _tell(self, name: str, error: LeadpipeError, last: datetime | None) -> None:
         is_refused = isinstance(error, ConfigurationError)
@@ -147,14 +169,23 @@ class _Pass:
             self._people |= set(read.new_ids)
         self._human |= set(read.human_ids)
 
-    def _read_activity(self, table: tables.RawTable) -> None:
+    def _read_activity(self, table: RawTable) -> None:
         read = self._sync.activity(table, now=self._now)
         self._report.add(read)
         if not read.is_first:
             self._people |= {inquiry.person_id for inquiry in read.new_inquiries}
         self._human |= set(read.human_ids)
 
-    def _read_edits(self, table: tables.RawTable) -> None:
+    def _read_history(self, table: RawTable) -> None:
+        from leadpipe.conversation.takeover import pause_for_people
+
+        read = Pass()
+        is_over = History(self._keeper, clock=self._runtime.clock).read(table, read, seconds=HISTORY_SECONDS)
+        self._report.is_history_complete = self._report.is_history_complete and is_over
+        self._report.add(read)
+        pause_for_people(self._runtime.engine, read.human_ids, settings=self._runtime.settings, now=self._now)
+
+    def _read_edits(self, table: RawTable) -> None:
         runtime = self._runtime
         self._report.add(edits.edited(table, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now))
 
@@ -282,8 +313,7 @@ def sweep(runtime: Runtime) -> Swept:
     if watermark.read(runtime.engine, "fub_people") is None:
         return Swept()
     swept = _sweep_ids(runtime, now=now)
-    sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
-    sync.whole((tables.TASKS, tables.APPOINTMENTS), now=now)
+    Sync(keeper_of(runtime)).whole((tables.TASKS, tables.APPOINTMENTS), now=now)
     return swept
 
 

@@ -35,7 +35,6 @@ class Polled:
         """Count what one read of a collection stored."""
         self.count_landed(read.count_by_table)
         self.count_set_aside += read.count_set_aside
-        self.is_history_complete = self.is_history_complete and read.is_history_complete
 
     def count_landed(self, written: Mapping[str, int]) -> None:
         """Count rows written to raw tables."""

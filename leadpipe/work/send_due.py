@@ -22,7 +22,7 @@ from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
 from leadpipe.outreach.advance import Advanced, advance
 from leadpipe.outreach.pausing import take_up_again
-from leadpipe.work.poll import read_refusals
+from leadpipe.work.poll import keeper_of, read_refusals
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -76,7 +76,7 @@ def _freshen_refusals(runtime: Runtime, report: Sent) -> None:
     last = watermark.read(runtime.engine, REFUSALS)
     if last is None or now - last < REFUSALS_AGE:
         return
-    sync = Sync(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
+    sync = Sync(keeper_of(runtime))
     try:
         read_refusals(runtime, sync, now=now)
     except LeadpipeError as error:

@@ -36,6 +36,9 @@ _WRITEBACKS = text(
     "select count(*) from ledger.writebacks where state in ('pending', 'sending') "
     "and (not_before_at is null or not_before_at <= :now) and (lease_expires_at is null or lease_expires_at < :now)"
 )
+_HISTORIES = text(
+    "select count(*) from ledger.watermarks where source like 'fub\\_%\\_history' and (value ->> 'id')::bigint > 0"
+)
 
 
 def count_new_leads(connection: Connection, settings: Settings, now: datetime) -> int:
@@ -87,6 +90,12 @@ def count_writebacks(connection: Connection, settings: Settings, now: datetime) 
     """Writes to the CRM that are journalled and not done."""
     del settings
     return int(connection.execute(_WRITEBACKS, {"now": now}).scalar_one())
+
+
+def count_histories(connection: Connection, settings: Settings, now: datetime) -> int:
+    """Collections of the CRM whose records of before the first sync are not all read."""
+    del settings, now
+    return int(connection.execute(_HISTORIES).scalar_one())
 
 
 def count_alerts(connection: Connection, settings: Settings, now: datetime) -> int:

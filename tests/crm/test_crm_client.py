@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from leadpipe.crm.client import RATE_LIMIT_ATTEMPTS, READ_ATTEMPTS, FubClient, rows_of
-from leadpipe.crm.ratelimit import RateLimiter, context_of, retry_after_seconds
+from leadpipe.crm.ratelimit import LIMITS, WINDOW_SECONDS, RateLimiter, context_of, retry_after_seconds
 from leadpipe.errors import AmbiguousError, ConfigurationError, RateLimited, Rejected, TransientError
+from leadpipe.store.rate_budget import OwnBudget
 
 KEY, SYSTEM_KEY = "fka_do_not_print_me", "system-key-do-not-print"
 Answer = httpx.Response | Exception
@@ -43,7 +44,9 @@ class Wire:
             system="leadpipe",
             system_key=SYSTEM_KEY,
             transport=httpx.MockTransport(self),
-            limiter=RateLimiter(sleep=self.slept.append, monotonic=lambda: sum(self.slept)),
+            limiter=RateLimiter(
+                OwnBudget(LIMITS, window_seconds=WINDOW_SECONDS, now=lambda: sum(self.slept)), sleep=self.slept.append
+            ),
             sleep=self.slept.append,
         )
 
@@ -199,12 +202,43 @@ def limited(limit: int, context: str, window: int = 10) -> httpx.Response:
 
 
 def test_the_headers_decide_the_pace_not_the_table() -> None:
-    wire = Wire(*[limited(5, "global")] * 9)
+    wire = Wire(*[limited(5, "global")] * 11)
     client = wire.client()
-    for _ in range(9):
+    for _ in range(11):
         client.get("people/1")
-    # Four of five a window (one stays spare): the ninth request belongs to the third window.
-    assert sum(wire.slept) == pytest.approx(20)
+    # Five a window, and the window a twentieth longer: the eleventh request belongs to the third.
+    assert sum(wire.slept) == pytest.approx(21)
+
+
+def test_a_context_that_only_the_headers_name_has_its_own_limit() -> None:
+    wire = Wire(*[limited(2, "GET.people")] * 4, httpx.Response(200, json={"id": 1}))
+    client = wire.client()
+    client.get("people/1")  # counted where the table puts it, and told otherwise
+    for _ in range(3):
+        client.get("people/1")
+    assert sum(wire.slept) == pytest.approx(10.5)
+    client.get("users/1")
+    assert sum(wire.slept) == pytest.approx(10.5), "what the table knows is not slowed by it"
+
+
+def test_calls_that_the_headers_count_and_we_did_not_are_waited_for() -> None:
+    headers = {"X-RateLimit-Limit": "250", "X-RateLimit-Window": "10", "X-RateLimit-Context": "global"}
+    full = httpx.Response(200, json={"id": 1}, headers=headers | {"X-RateLimit-Remaining": "0"})
+    wire = Wire(full, httpx.Response(200, json={"id": 1}))
+    client = wire.client()
+    client.get("people/1")
+    client.get("people/1")
+    assert sum(wire.slept) == pytest.approx(10.5)
+
+
+def test_reads_in_bulk_keep_an_even_pace_on_the_same_connections() -> None:
+    wire = Wire(*[httpx.Response(200, json={"id": 1})] * 9)
+    client = wire.client()
+    for _ in range(8):
+        client.in_bulk().get("events/1")
+    assert sum(wire.slept) == pytest.approx(7 * 10.5 / 20)
+    client.get("users/1")
+    assert sum(wire.slept) == pytest.approx(7 * 10.5 / 20)
 
 
 def test_a_context_at_its_limit_does_not_slow_the_others() -> None:

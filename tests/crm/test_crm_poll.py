@@ -7,22 +7,29 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from leadpipe.clock import read_offset, set_offset
-from leadpipe.crm import intake, landing, sweep, tables, totals, touched, watermark, webhooks
-from leadpipe.crm import sync as sync_module
+from leadpipe.crm import history, inbox, intake, landing, sweep, tables, totals, touched, watermark, webhooks
+from leadpipe.crm.history import History
 from leadpipe.crm.intake import Wanted
+from leadpipe.crm.keeping import Keeper
 from leadpipe.crm.passes import Pass
-from leadpipe.crm.sync import OVERLAP, Sync
+from leadpipe.crm.sync import ACTIVITY, OVERLAP, Sync
 from leadpipe.errors import BadRecord, Rejected, TransientError
 from leadpipe.messaging.suppression import wrong_number
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.world import World
+from leadpipe.store.locks import lock_key
 from leadpipe.work import first_touch, poll
+from leadpipe.work import history as work_history
+from leadpipe.work.waiting import count_histories
 from tests.crm.conftest import Account, Asking
+from tests.store.sessions import end_all_sessions
 
 EMAIL = [{"value": "ana1@example.com"}]
 PASSAGE = (
@@ -185,18 +192,18 @@ def test_a_bulk_change_beyond_the_offset_wall_is_read_to_its_end(
 
 
 def test_people_edited_and_created_under_the_walk_are_read_by_the_next_pass(
-    runtime: Runtime, account: Account, ask: Asking, sync: Sync
+    account: Account, ask: Asking, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [account.add(firstName="Before", emails=[{"value": f"l{n}@example.com"}]) for n in range(250)]
-    store, late = sync._store, []
+    store, late = intake.store, []
 
-    def store_and_edit(**what: Any) -> Any:
+    def store_and_edit(*what: Any, **how: Any) -> Any:
         if not late:
             late.append(account.add(firstName="Late", emails=[{"value": "late@example.com"}]))
             account.change(ids[240], firstName="Edited")
-        return store(**what)
+        return store(*what, **how)
 
-    sync._store = store_and_edit  # type: ignore[method-assign]
+    monkeypatch.setattr(intake, "store", store_and_edit)
     sync.people(now=ask.now)
     assert len(ask.ledger("select 1 from ledger.people where person_id = :id", id=late[0])) == 0
     sync.people(now=ask.now)
@@ -248,20 +255,18 @@ def test_history_is_read_downwards_in_slices_and_a_stop_costs_nothing(
     account.control("population", aged=260)
     account.control("limits", events=10_000, notes=10_000)
     total = ask_total(runtime, "events")
-    clock = iter(range(0, 10_000_000, 60))
-    sync = Sync(
-        crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings,
-        monotonic=lambda: float(next(clock)),
-    )  # fmt: skip
-    monkeypatch.setattr(sync_module, "ACTIVITY_BATCH", 100)
-    passes = [sync.activity(tables.EVENTS, now=ask.now) for _ in range(total // 100 + 2)]
-    assert [p.is_history_complete for p in passes][:2] == [False, False], "a page takes longer than a slice may"
-    assert passes[-1].is_history_complete
+    ticks = iter(range(0, 10_000_000, 60))
+    reader = History(poll.keeper_of(runtime), clock=runtime.clock, monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr(history, "BATCH", 100)
+    Sync(poll.keeper_of(runtime)).activity(tables.EVENTS, now=ask.now)
+    over = [reader.read(tables.EVENTS, Pass(), seconds=25) for _ in range(total // 100 + 2)]
+    assert over[:2] == [False, False], "a page takes longer than a slice may"
+    assert over[-1]
     assert ask.lake("select count(*), count(distinct event_id) from raw.fub__events") == [(total, total)]
 
 
 def test_history_goes_on_by_the_documented_filter_by_the_token_or_from_the_top(
-    sync: Sync, ask: Asking, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, ask: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = [{"id": number, "personId": 1, "created": "2025-01-01T00:00:00Z"} for number in range(400, 0, -1)]
     asked: list[dict[str, Any]] = []
@@ -276,20 +281,47 @@ def test_history_goes_on_by_the_documented_filter_by_the_token_or_from_the_top(
         pages = [rows[start : start + 100] for start in range(0, len(rows), 100)]
         return iter([(page, str(page[-1]["id"])) for page in pages])
 
-    monkeypatch.setattr(sync._crm, "walk", walk)
+    monkeypatch.setattr(runtime.crm, "walk", walk)
     kept: list[int] = []
-    monkeypatch.setattr(sync, "_keep", lambda _, rows, *__, **___: kept.extend(row["id"] for row in rows))
+    monkeypatch.setattr(Keeper, "keep", lambda _, __, rows, *___, **____: kept.extend(row["id"] for row in rows))
+    reader = History(poll.keeper_of(runtime), clock=runtime.clock)
     for way, ways in (("filter", 1), ("token", 2), ("neither", 3)):
         works.clear()
         works.add(way)
         kept.clear()
         asked.clear()
-        watermark.put_place(sync._engine, "fub_notes_history", 250, "250", now=ask.now)
-        assert sync._history(tables.NOTES, "fub_notes", Pass(), now=ask.now)
+        watermark.put_place(runtime.engine, "fub_notes_history", 250, "250", now=ask.now)
+        assert reader.read(tables.NOTES, Pass(), seconds=60)
         assert sorted(set(kept)) == list(range(1, 250))
         assert len(asked) == ways
-    assert sync._history(tables.NOTES, "fub_notes", Pass(), now=ask.now)
+    assert reader.read(tables.NOTES, Pass(), seconds=60)
     assert len(asked) == 3, "what is complete is asked for no more"
+
+
+@pytest.mark.usefixtures("lands")
+def test_all_histories_are_read_side_by_side_to_their_end_and_each_by_one_reader(
+    runtime: Runtime, account: Account, ask: Asking
+) -> None:
+    account.control("population", aged=120)
+    sync = Sync(poll.keeper_of(runtime))
+    for table in ACTIVITY:
+        sync.activity(table, now=ask.now)
+    assert waiting(ask) == len(ACTIVITY)
+    busy = text("select pg_advisory_lock(:key)")
+    with runtime.engine.connect() as other:
+        other.execute(busy, {"key": lock_key("fub_events_history")})
+        done = work_history.read_history(runtime, seconds=2)
+        assert (done.is_complete, done.failures, waiting(ask)) == (False, [], 1), "another process reads the events"
+    done = work_history.read_history(runtime, seconds=60)
+    assert (done.is_complete, waiting(ask)) == (True, 0)
+    for name in ("events", "notes", "calls", "appointments"):
+        held = ask_total(runtime, name)
+        assert ask.lake(f"select count(*), count(distinct payload) from raw.fub__{name}") == [(held, held)]
+
+
+def waiting(ask: Asking) -> int:
+    with ask.runtime.engine.connect() as connection:
+        return count_histories(connection, ask.runtime.settings, ask.now)
 
 
 def ask_total(runtime: Runtime, collection: str) -> int:
@@ -769,6 +801,49 @@ def test_a_notice_that_cannot_be_worked_off_does_not_take_the_others_with_it(
         ("peopleUpdated", "new", "a record that nobody can read"),
         ("peopleCreated", "handled", None),
     ]
+
+
+def test_notices_are_given_back_at_once_when_postgresql_dies_under_a_pass_and_when_it_is_there_again(
+    runtime: Runtime, account: Account, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person_id = account.inquire(firstName="Ana", emails=EMAIL)
+    put_notices(runtime, peopleCreated=person_id)
+    take_in, give_back = intake.take_in, inbox.give_back
+    fails = iter(("lake", "ledger"))
+
+    def dying(*what: Any, **more: Any) -> Any:
+        match next(fails, None):
+            case "lake":
+                with runtime.lake.connect(read_only=True) as connection:
+                    connection.begin()
+                    connection.execute("from ducklake_snapshots('lake')").fetchall()
+                    end_all_sessions(runtime.database_url)
+                    connection.execute("from ducklake_snapshots('lake')").fetchall()
+            case "ledger":
+                with runtime.engine.connect() as connection:
+                    end_all_sessions(runtime.database_url)
+                    connection.execute(text("select 1"))
+        return take_in(*what, **more)
+
+    away = iter(range(2))
+
+    def give_back_later(*what: Any, **more: Any) -> None:
+        if next(away, None) is not None:
+            raise OperationalError("update ledger.inbox", {}, psycopg.OperationalError("the database is starting up"))
+        give_back(*what, **more)
+
+    monkeypatch.setattr(intake, "take_in", dying)
+    monkeypatch.setattr(inbox, "give_back", give_back_later)
+    for _ in range(2):
+        done = first_touch.answer_new_leads(runtime, linger_seconds=0, channels={})
+        assert len(done.failures) == 1
+        (row,) = ask.ledger("select state, attempts, lease_expires_at from ledger.inbox")
+        assert (row.state, row.attempts) == ("new", 0)
+        assert row.lease_expires_at <= ask.now + first_touch.RETRY_AFTER
+        with runtime.engine.begin() as connection:
+            connection.execute(text("update ledger.inbox set lease_expires_at = null"))
+    assert first_touch.answer_new_leads(runtime, linger_seconds=0, channels={}).failures == []
+    assert ask.person(person_id).outcome == "enrolled"
 
 
 def test_our_own_notes_are_not_read_back(runtime: Runtime, account: Account, ask: Asking) -> None:

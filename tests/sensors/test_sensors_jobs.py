@@ -16,9 +16,11 @@ from dagster import DagsterRunStatus
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
+from leadpipe.crm import watermark
 from leadpipe.messaging.enqueue import Enqueued
 from leadpipe.runtime import Runtime
 from leadpipe.work.first_touch import FirstTouch
+from leadpipe.work.history import HistoryRead
 from leadpipe.work.send_due import Sent
 from resources.runtime import LeadpipeResource
 from sensors.failures import failed_runs
@@ -27,7 +29,7 @@ from sensors.first_touch import first_touch
 from sensors.housekeeping import KEEP, KEEP_OFTEN, OFTEN, delete_runs, old_runs, prune_dbt
 from sensors.lake import marts_are_old
 from sensors.market import property_alerts
-from sensors.polling import poll_job
+from sensors.polling import history_job, poll_job, unread_history
 from sensors.replies import read_replies
 from sensors.scoring import scores_are_new, tell_scores
 from sensors.sending import schedules, send_due
@@ -65,6 +67,25 @@ def test_first_touch_lingers_by_the_setting_and_observes_without_materializing(
     seen = reported(result, "ASSET_OBSERVATION")
     assert (seen["key"], seen["people"], seen["messages_accepted"]) == ("outreach/messages", 2, 2)
     assert not [event for event in result.all_events if event.event_type_value == "ASSET_MATERIALIZATION"]
+
+
+def test_a_history_that_is_not_read_starts_its_job_which_reports_the_raw_tables(
+    run: Any, runtime: Runtime, leadpipe: LeadpipeResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask() -> Any:
+        with dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_sensor_context(instance=instance, resources={"leadpipe": leadpipe})
+            return unread_history(context)
+
+    assert isinstance(ask(), dg.SkipReason)
+    watermark.put_place(runtime.engine, "fub_events_history", 7, None, now=runtime.clock.now())
+    watermark.put_place(runtime.engine, "fub_notes_history", 0, None, now=runtime.clock.now())
+    assert ask().tags == {"leadpipe/waiting": "1"}
+    read = HistoryRead(count_by_table={"raw.fub__events": 6}, failures=["notes: FUB: HTTP 503"])
+    monkeypatch.setattr("leadpipe.work.history.read_history", lambda _, *, seconds: read)
+    monkeypatch.setattr("leadpipe.store.row_counts.row_counts", lambda *_: {"raw.fub__events": 9})
+    told = reported(run(history_job), "ASSET_MATERIALIZATION")
+    assert (told["key"], told["rows_written"], told["dagster/row_count"]) == ("raw/fub__events", 6, 9)
 
 
 def test_sending_reports_the_messages_it_sent(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from leadpipe.errors import TransientError
 from leadpipe.store import lake as lake_module
 from leadpipe.store import locks
 from leadpipe.store.lake import COMMIT_ATTEMPTS, Lake, retried
+from tests.store.sessions import end_all_sessions
 
 PARTS = {"database_url", "data_path", "home"}
 
@@ -310,3 +311,61 @@ class TestKeptOpen:
                     "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
                 ).fetchall()
         assert states == [("idle",)]
+
+
+class TestWithoutPostgresql:
+    """What PostgreSQL's absence is to whoever uses the lake: the same work may succeed later."""
+
+    NOWHERE = "postgresql://nobody:secret@127.0.0.1:1/none"
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda lake: lake.query("select 1"),
+            lambda lake: lake.append("raw.rows", pa.table({"a": [1]})),
+            lambda lake: lake.append_all({"raw.rows": pa.table({"a": [1]})}),
+            lambda lake: lake.replace("raw.rows", pa.table({"a": [1]})),
+            lambda lake: lake.has_table("raw.rows"),
+        ],
+    )
+    def test_a_server_that_is_not_there_is_a_transient_error_without_its_address(
+        self, lake: Lake, use: Callable[[Lake], Any]
+    ) -> None:
+        away = Lake(database_url=self.NOWHERE, data_path=lake.data_path, home=lake.home)
+        with pytest.raises(TransientError) as caught:
+            use(away)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    def test_a_server_that_dies_under_a_transaction_is_a_transient_error_too(
+        self, database_url: str, lake: Lake
+    ) -> None:
+        lake.append("raw.rows", pa.table({"a": [1]}))
+        with pytest.raises(TransientError), lake.write("raw.rows") as connection:
+            connection.execute("insert into raw.rows values (2)")
+            end_all_sessions(database_url)
+        with pytest.raises(TransientError), lake.connect(read_only=True) as connection:
+            connection.begin()
+            connection.execute("from raw.rows").fetchall()
+            end_all_sessions(database_url)
+            connection.execute("from raw.rows").fetchall()
+        assert lake.query("from raw.rows").to_pylist() == [{"a": 1}]
+
+    def test_a_server_that_dies_while_a_lock_is_waited_for_is_a_transient_error_too(self, database_url: str) -> None:
+        def wait() -> None:
+            with locks.table_lock(database_url, "raw.a", shared=True):
+                pass
+
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("select pg_advisory_lock(%s)", [locks.lock_key("raw.a")])
+            waiting = pool.submit(wait)
+            while not end_all_sessions(database_url, but=connection.info.backend_pid):
+                time.sleep(0.02)
+            with pytest.raises(TransientError):
+                waiting.result(timeout=20)
+
+    def test_other_errors_stay_what_they_are(self, lake: Lake) -> None:
+        with pytest.raises(duckdb.CatalogException):
+            lake.query("from raw.nothing")
+        with pytest.raises(RuntimeError, match="server closed the connection"), lake.connect():
+            raise RuntimeError("server closed the connection, says somebody else")

@@ -45,7 +45,7 @@ class FubApi:
         self._sandbox = sandbox
         self._store = store
         self._notices = notices
-        self.windows = Windows()
+        self.windows = Windows(lambda: sandbox.config.fub_window_seconds)
         self.people = PeopleApi(sandbox, store)
         self.records = RecordsApi(sandbox, store, self.people)
 
@@ -66,6 +66,7 @@ class FubApi:
         headers |= {"FUB-Account-ID": "1600000001", "FUB-User-ID": str(caller.user_id)}
         if not has_room or faults.strikes("fub_429", path):
             headers.setdefault("Retry-After", str(int(faults.value("fub_429", 1))))
+            self.windows.told_to_wait(float(headers["Retry-After"]))
             return Response(b"<html>429 Too Many Requests</html>", 429, headers, "text/html")
         if request.method == "GET" and faults.strikes("fub_html", path):
             return Response(b"<html>502 Bad Gateway</html>", 502, headers, "text/html")

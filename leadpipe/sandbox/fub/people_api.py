@@ -173,8 +173,10 @@ class PeopleApi:
                 return passing(until(changed, since) if since else changed)
             return iter(ordered(list(passing(self._people.all.newest_first())), field, falling))
 
+        top = call.query.get("idLessThan", "")
+        first = int(top) if top.isdigit() else None
         listing = Listing(
-            newest_first=lambda below: passing(self._people.all.newest_first(below)),
+            newest_first=lambda below: passing(self._people.all.newest_first(first if below is None else below)),
             sorted_by=sorted_by,
             id_of=lambda person: person.id,
             count=lambda: self._total(call, tests, since),
