@@ -229,6 +229,8 @@ class Day:
         touches = truth.first_touches(leads, messages)
         never = [person for person, after in touches.items() if after == float("inf")]
         touched = [after for after in touches.values() if after != float("inf")]
+        # Deleted by the team before a webhook or a poll told of them: nobody can have known.
+        unknown = {p for p in never if p not in believed.people} - {row["id"] for row in crm["people"]}
         struck = sandbox.faults()["struck"]
         return {
             "people": len(crm["people"]),
@@ -250,7 +252,8 @@ class Day:
             },
             "late": sum(1 for after in touched if after > PROMISED_SECONDS),
             "never_with_reason": sum(1 for person in never if believed.people.get(person)),
-            "untouched_without_reason": sum(1 for person in never if not believed.people.get(person)),
+            "deleted_before_read": len(unknown),
+            "untouched_without_reason": sum(1 for p in never if p not in unknown and not believed.people.get(p)),
             "failures": self.failures,
         }
 

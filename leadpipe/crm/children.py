@@ -4,7 +4,8 @@ What lives here: finding and reading them again. What does not: the people thems
 
 Deleting a person deletes their notes, calls and texts without a webhook for any; a merge moves them to the winner
 without moving their ``updated``, and leaves no pointer (FUB sheet 4.6). So every record that the lake still holds for
-such a person is looked for: first in their own lists, then by itself.
+such a person is looked for: first in their own lists, then by itself. A text that moved before anybody read it is in no
+list but the winner's, so that one is read too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.crm import gone, held, landing, tables, watermark
+from leadpipe.crm.sweep import follow_merges
 from leadpipe.crm.tables import RawTable, read_id
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ OVERLAP = timedelta(minutes=1)
 _LEFT = text(
     """
     with left_us as (
-      select person_id, deleted_at is not null as is_deleted, coalesce(deleted_at, refreshed_at) as at
+      select person_id, merged_into, deleted_at is not null as is_deleted, coalesce(deleted_at, refreshed_at) as at
       from ledger.people where deleted_at is not null or stage = 'Trash'
     )
     select * from left_us where (at, person_id) > (:at, :id) order by at, person_id limit :most
@@ -64,14 +66,17 @@ def follow(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime) -> Foll
     if last_id is None or written is None:
         watermark.put_place(engine, SOURCE, 0, now.isoformat(), now=now)
         return Followed()
+    follow_merges(engine, now=now)
     with engine.connect() as connection:
         place = {"at": datetime.fromisoformat(written), "id": last_id, "most": PEOPLE_A_PASS}
         left = connection.execute(_LEFT, place).all()
     done = Followed(count_people=len(left))
     if left:
-        chosen = {row.person_id: row.is_deleted for row in left}
+        chosen = {row.merged_into: False for row in left if row.merged_into is not None}
+        chosen |= {row.person_id: row.is_deleted for row in left}
         for table in CHILDREN:
-            _follow(table, chosen, done, crm=crm, lake=lake, engine=engine, now=now)
+            winners = {row.merged_into for row in left if row.merged_into is not None and table is tables.TEXT_MESSAGES}
+            _follow(table, chosen, winners, done, crm=crm, lake=lake, engine=engine, now=now)
     if len(left) == PEOPLE_A_PASS:
         watermark.put_place(engine, SOURCE, left[-1].person_id, left[-1].at.isoformat(), now=now)
     else:
@@ -82,6 +87,7 @@ def follow(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime) -> Foll
 def _follow(
     table: RawTable,
     people: dict[int, bool],
+    winners: set[int],
     done: Followed,
     *,
     crm: FubClient,
@@ -90,7 +96,7 @@ def _follow(
     now: datetime,
 ) -> None:
     known = held.live_of_people(lake, table, list(people))
-    theirs = {person_id for person_id in known.values() if not people[person_id]}
+    theirs = {person_id for person_id in (*known.values(), *winners) if not people[person_id]}
     rows = [
         row
         for person_id in sorted(theirs)

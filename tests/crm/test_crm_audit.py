@@ -36,8 +36,11 @@ def _idle_agents(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(runtime: Runtime) -> Callable[[], Audited]:
-    """A function that audits once; the lake's tables are there from the start, as in a system that was set up."""
+def run(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Audited]:
+    """A function that audits some collections once; every one more is a table to create. All are in the day of drift."""
+    monkeypatch.setattr(audit, "WHOLE", (tables.PEOPLE, tables.CALLS, tables.TASKS))
+    monkeypatch.setattr(audit, "SLICED", (tables.NOTES,))
+    monkeypatch.setattr(audit, "SMALL", ())
     needed = {each.name: each.schema for each in (tables.PEOPLE, tables.TEXT_MESSAGES)} | {audit.TABLE: audit.SCHEMA}
     runtime.lake.append_all({name: schema.empty_table() for name, schema in needed.items()})
     watermark.write(runtime.engine, "fub_people", runtime.clock.now(), now=runtime.clock.now())
@@ -154,6 +157,7 @@ def test_what_cannot_be_read_is_open_and_stops_no_other_collection(
         return pages(path, query)
 
     monkeypatch.setattr(runtime.crm, "pages", broken)
+    monkeypatch.setattr(audit, "SMALL", (tables.STAGES,))
     done = run()
     assert ("people", "unreadable", "open") in seen(done)
     assert ("calls", "not_read", "open") in seen(done)
