@@ -19,7 +19,6 @@ from leadpipe.gateway.app import create_app as create_gateway
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.control import SandboxControl
 from leadpipe.sandbox.world import World
-from leadpipe.store.bootstrap import create_tables
 from leadpipe.work import first_touch, poll
 from leadpipe.work.audit import audit, sides
 from tests.crm.conftest import Account, Asking
@@ -239,7 +238,7 @@ def test_after_a_day_of_lost_and_repeated_webhooks_every_raw_table_equals_the_cr
     world: World, runtime: Runtime, ask: Asking, account: Account, team: Team
 ) -> None:
     """The small version of ``python -m benchmarks drift``: every kind of act, one poll, every row and column equal."""
-    account.control("population", aged=40)
+    account.control("population", aged=25)
     bound = free_socket()
     runtime.settings = runtime.settings.model_copy(update={"public_base_url": url_of(bound)})
     with served(create_gateway(runtime), bound):
@@ -250,13 +249,12 @@ def test_after_a_day_of_lost_and_repeated_webhooks_every_raw_table_equals_the_cr
         account.control("faults", fub_webhook_lost=0.3, fub_webhook_repeated=0.2)
         new = account.inquire(firstName="Ana", emails=EMAIL)
         team.all_kinds()
-        team.work(30)
+        team.work(12)
         first_touch.answer_new_leads(runtime, linger_seconds=1, channels={})
     assert {"delete_person", "merge", "text", "delete_note", "edit_note", "move_meeting"} <= set(team.acts)
     done = poll.poll(runtime, channels={})
     assert done.failures == []
     assert unequal(team.control.crm(), runtime.lake) == {}
-    create_tables(runtime.lake)
     assert audit(runtime).differences == [], "the night's audit agrees"
     with runtime.engine.connect() as connection:
         unstated = connection.execute(
