@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     aws_access_key_id: str = Field("", description="Access key; empty: boto's own chain.")
     aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Secret key.")
     ses_endpoint_url: str = Field("", description="Other SES endpoint (the sandbox).")
+    ses_inbound_path: str = Field(
+        "", description="s3://bucket/prefix where SES stores inbound mail; what no notice told of is found there."
+    )
     ses_configuration_set: str = Field("leadpipe", description="SES configuration set with event publishing.")
     sns_endpoint_url: str = Field("", description="Other SNS endpoint (the sandbox).")
     sns_topic_arns: CommaList = Field((), description="Topics whose notifications are believed; empty: none.")

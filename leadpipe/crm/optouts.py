@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from leadpipe.crm.tables import read_id, read_time
 from leadpipe.leads.identity import normalise_email
-from leadpipe.messaging.suppression import suppress
+from leadpipe.messaging.suppression import lock_point, suppress
 from leadpipe.messaging.under_way import AT_ONCE
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def _suppress_some(engine: Engine, wanted: Sequence[_Wanted], *, now: datetime) 
     with engine.begin() as connection:
         before = _count(connection)
         points = connection.execute(_POINTS, {"people": sorted({each[0] for each in wanted})}).all()
+        lock_point(connection, [point.id for point in points])
         for person_id, source, recipient, at, event_id in sorted(wanted, key=lambda each: each[0]):
             named = normalise_email(recipient).address if recipient else ""
             own = [point for point in points if point.person_id == person_id]

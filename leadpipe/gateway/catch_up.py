@@ -18,7 +18,7 @@ from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.gateway import reports, ses, twilio
 from leadpipe.gateway.reports import Context
 from leadpipe.leads.identity import normalise_email, normalise_phone
-from leadpipe.messaging.suppression import PHONE_CHANNELS, suppress
+from leadpipe.messaging.suppression import PHONE_CHANNELS, lock_point, suppress
 from leadpipe.messaging.under_way import AT_ONCE
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ _REFUSED_BY_AWS = frozenset(
 )
 
 
-def _aws_failure(error: Exception, what: str) -> TransientError | ConfigurationError:
+def aws_failure(error: Exception, what: str) -> TransientError | ConfigurationError:
+    """What a failed read at AWS means: a refused key is a person's business, anything else passes."""
     response: Any = getattr(error, "response", None)
     code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else type(error).__name__
     if code in _REFUSED_BY_AWS:
@@ -145,7 +146,7 @@ def ses_suppressions(runtime: Runtime) -> int:
                 break
             query["NextToken"] = page["NextToken"]
     except Exception as error:
-        raise _aws_failure(error, "SES's suppression list") from None
+        raise aws_failure(error, "SES's suppression list") from None
     count = _suppress_all(runtime.engine, "email", found, ("email",), now)
     watermark.write(runtime.engine, "ses_suppressions", now, now=now)
     return count
@@ -175,7 +176,7 @@ def sns_optouts(runtime: Runtime) -> int:
                 break
             query["nextToken"] = page["nextToken"]
     except Exception as error:
-        raise _aws_failure(error, "SNS's opt-out list") from None
+        raise aws_failure(error, "SNS's opt-out list") from None
     return _suppress_all(runtime.engine, "phone", found, PHONE_CHANNELS, now)
 
 
@@ -198,6 +199,7 @@ def _suppress_some(engine: Engine, kind: str, wanted: dict[str, str], channels: 
         )
         points = connection.execute(_FRESH, {"kind": kind, "addresses": sorted(wanted), "channels": list(channels)})
         fresh = points.all()
+        lock_point(connection, [point.id for point in fresh])
         for point in fresh:
             suppress(
                 connection, contact_point_id=point.id, channels=channels, source=wanted[point.address], at=now, now=now

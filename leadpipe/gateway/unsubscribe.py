@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from leadpipe.errors import BadRecord
 from leadpipe.gateway import pages, reports
 from leadpipe.messaging.links import Link, read_token
-from leadpipe.messaging.suppression import ALL, suppress
+from leadpipe.messaging.suppression import ALL, lock_point, suppress
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -91,7 +91,8 @@ def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
             return  # the address was erased: nobody can write to it any more
         people = _who(connection, link)
         points = _points(connection, people) if is_all else set[int]()
-        # In id order, as every writer takes these locks.
+        # All at once: whoever waits for a call holds nothing that its sender could wait for.
+        lock_point(connection, {link.contact_point_id, *points})
         for point in sorted({link.contact_point_id, *points}):
             suppress(
                 connection,

@@ -98,7 +98,7 @@ class _Pass:
 
     def run(self) -> None:
         """Read, then answer, then look after the rest."""
-        from leadpipe.gateway import catch_up
+        from leadpipe.gateway import catch_up, stored_mail
 
         # The marks come before the long first read of everyone: from then on the histories can be read beside it.
         unread = [table for table in ACTIVITY if not self._sync.has_mark(table)]
@@ -120,6 +120,7 @@ class _Pass:
         self._step("action_plans", self._count_action_plans, every=HOURLY)
         self._step("twilio", lambda: self._recover(catch_up.twilio_inbound))
         self._step("ses", lambda: self._recover(catch_up.ses_suppressions), every=SLOW)
+        self._step("mail", lambda: self._recover(stored_mail.ses_inbound), every=SLOW)
         self._step("sns", lambda: self._recover(catch_up.sns_optouts), every=SLOW)
         self._step("reports", lambda: self._recover(catch_up.failed_reports))
 

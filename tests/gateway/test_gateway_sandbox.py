@@ -273,7 +273,7 @@ def test_a_refused_key_names_the_setting_and_an_outage_is_transient(meeting: Mee
         refused.close()
         away.close()
     denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListSuppressedDestinations")
-    assert isinstance(catch_up._aws_failure(denied, "a list"), ConfigurationError)
+    assert isinstance(catch_up.aws_failure(denied, "a list"), ConfigurationError)
 
 
 def test_addresses_on_ses_s_list_and_numbers_on_sns_s_list_become_suppressions_once(meeting: Meeting) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import switch
+from leadpipe.messaging.channels.base import SendResult
 from leadpipe.runtime import Runtime
 from sensors.crm import deliver_alerts, pending_writes, unsent_alerts, write_back
 from sensors.first_touch import first_touch, new_leads
@@ -164,6 +165,15 @@ def test_what_the_switch_holds_back_starts_no_run(
     add_message(runtime, clock)
     switch.stop(runtime.engine, now=clock.now(), reason="test", **stopped)
     assert isinstance(ask(due_messages), dg.SkipReason)
+
+
+def test_what_waits_for_a_provider_that_rests_starts_no_run(runtime: Runtime, clock: FixedClock, ask: Any) -> None:
+    add_message(runtime, clock)
+    runtime.breakers.note("ses", SendResult.misconfigured("20003"))
+    runtime.breakers.exchange(runtime.engine, now=clock.now())
+    assert isinstance(ask(due_messages), dg.SkipReason)
+    switch.resume(runtime.engine, now=clock.now(), stale_after=timedelta(hours=24))
+    assert not isinstance(ask(due_messages), dg.SkipReason)
 
 
 @pytest.mark.parametrize("cap", ["cap_per_hour", "cap_per_day"])
