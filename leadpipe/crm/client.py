@@ -159,15 +159,21 @@ class FubClient:
         """Records of a list without an id filter, most likely its newest; an id that is gone is left out.
 
         One page of the list holds a hundred of them for one request: events allow two requests a second, notes one,
-        and a bulk act of the team names dozens at once. What the newest pages lack is asked for by itself.
+        and a bulk act of the team names dozens at once. Pages are read on while the way to those still missing is
+        shorter than asking for each of them by itself, which is what happens to the rest.
         """
         missing = set(ids)
+        most_pages = RECENT_PAGES + len(missing)
         found: list[Row] = []
         for number, page in enumerate(self.pages(collection) if missing else ()):
             found += [row for row in page if row.get("id") in missing]
             missing -= {row["id"] for row in found}
-            oldest = min((row["id"] for row in page if isinstance(row.get("id"), int)), default=0)
-            if not missing or number + 1 >= RECENT_PAGES or oldest < min(missing):
+            page_ids = [row["id"] for row in page if isinstance(row.get("id"), int)] or [0]
+            oldest = min(page_ids)
+            if not missing or number + 1 >= most_pages or oldest < min(missing):
+                break
+            pages_to_go = (oldest - max(missing)) / (max(page_ids) - oldest + 1)
+            if number + 1 >= RECENT_PAGES and pages_to_go >= len(missing):
                 break
         return found + [row for i in sorted(missing) if (row := self.find(collection, i)) is not None]
 

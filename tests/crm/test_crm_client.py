@@ -140,6 +140,17 @@ def test_many_new_records_cost_one_request_and_what_the_newest_pages_lack_is_ask
     assert [request.url.path for request in wire.requests] == ["/v1/notes", "/v1/notes", "/v1/notes/10", "/v1/notes/20"]
 
 
+def test_a_burst_is_read_page_by_page_to_its_oldest_record() -> None:
+    pages = [
+        page([{"id": number} for number in range(start, start - 100, -1)], "more", collection="events")
+        for start in range(1000, 0, -100)
+    ]
+    wire = Wire(*pages[:9], httpx.Response(200, json={"id": 1}))
+    wanted = [*range(101, 161), 1]
+    assert [row["id"] for row in wire.client().events(wanted)] == [*range(160, 100, -1), 1]
+    assert [request.url.path for request in wire.requests] == ["/v1/events"] * 9 + ["/v1/events/1"]
+
+
 def test_a_record_that_is_gone_ends_the_search_at_the_first_older_page() -> None:
     wire = Wire(page([{"id": 9}, {"id": 7}], "a", collection="events"), httpx.Response(404, json={}))
     assert wire.client().events([8]) == []
