@@ -40,6 +40,7 @@ def sandbox_environment(config: SandboxConfig) -> dict[str, str]:
         "zillow_base_url": f"{url}/zillow/research/public_csvs",
         "public_base_url": config.gateway_url.rstrip("/"),
         "unsubscribe_secret": "sandbox-unsubscribe-secret",
+        "metrics_token": "sandbox-metrics-token",
         "brokerage_name": "Demo Realty",
         "postal_address": "1 Example Street, Austin, TX 78701",
         "email_from": f"Demo Realty <hello@{config.mail_domain}>",
