@@ -24,6 +24,7 @@ from leadpipe.clock import WallClock
 from leadpipe.monitoring import latencies
 from leadpipe.monitoring.figures import FIGURES, RECENT_MINUTES, Figure
 from leadpipe.monitoring.uptime import SLACK_SECONDS
+from leadpipe.store.rate_window import KEPT_SLOTS, SLOTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,6 +89,8 @@ class LedgerCollector(Collector):
             "wall": WallClock().now(),
             "recent": now - timedelta(minutes=RECENT_MINUTES),
             "slack": timedelta(seconds=SLACK_SECONDS),
+            "all_slots": SLOTS,
+            "kept_slots": KEPT_SLOTS,
         }
         found = [_gauge(connection, figure, parameters) for figure in FIGURES if _is_there(connection, figure)]
         lags = latencies.webhook_lags(connection, now=now)

@@ -20,7 +20,8 @@ class Figure:
 
     Attributes:
         sql: gives one row per label values, the labels in their order and then the value. It may use ``:now`` (the
-            ledger's clock), ``:wall`` (the machine's), ``:recent`` (``RECENT_MINUTES`` before now), ``:slack``.
+            ledger's clock), ``:wall`` (the machine's), ``:recent`` (``RECENT_MINUTES`` before now), ``:slack``,
+            ``:all_slots`` and ``:kept_slots`` (``store.rate_window``).
         requires: a table that another program makes; without it there is no such figure.
     """
 
@@ -108,6 +109,30 @@ FIGURES = (
           count(*) filter (where outcome = 'unknown'
             or (outcome = 'not_sent' and code is distinct from 'overtaken'))::float / count(*)
         from ledger.attempts where started_at > :recent and outcome is not null group by provider
+        """,
+    ),
+    Figure(
+        name="leadpipe_rate_budget_left",
+        meaning="Calls that may still leave within the provider's window, by context of its limits; 0 while it blocks.",
+        labels=("provider", "context"),
+        # The slots that `store.rate_window` still counts now, without its lock: a scrape makes no caller wait.
+        sql="""
+        select b.provider, b.context, case when b.blocked_until_at > :wall then 0 else greatest(0, b.limit_calls - (
+          select coalesce(sum(made.calls), 0)
+          from unnest(b.slot_counts) with ordinality made(calls, nth)
+          where b.newest_slot - cardinality(b.slot_counts) + made.nth + :kept_slots
+            > floor(extract(epoch from cast(:wall as timestamptz)) * :all_slots / b.window_seconds)
+        )) end
+        from ledger.rate_budgets b where b.limit_calls is not null
+        """,
+    ),
+    Figure(
+        name="leadpipe_rate_blocked_seconds",
+        meaning="How long a provider that answered 429 still lets nothing through; 0: it does not.",
+        labels=("provider",),
+        sql="""
+        select provider, greatest(0, coalesce(extract(epoch from max(blocked_until_at) - :wall), 0))
+        from ledger.rate_budgets group by provider
         """,
     ),
     Figure(

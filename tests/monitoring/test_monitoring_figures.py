@@ -18,6 +18,7 @@ from leadpipe.monitoring import heartbeat
 from leadpipe.monitoring.collector import CACHED_SECONDS, DURATIONS, LedgerCollector
 from leadpipe.monitoring.figures import FIGURES
 from leadpipe.runtime import Runtime
+from leadpipe.store.ledger_budget import LedgerBudget
 from tests.monitoring.conftest import ANN, ANN_EVENT, EMAIL, Rows
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +159,23 @@ def test_a_lead_that_no_webhook_told_of_has_no_receipt_and_is_measured_all_the_s
     assert ("leadpipe_first_touch_seconds", "receipt", "0.5") not in found
     assert ("leadpipe_first_touch_seconds", "read", "0.5") not in found
     assert found["leadpipe_first_touch_seconds", "total", "0.95"] == 62
+
+
+def test_the_rate_budget_shows_what_is_left_and_how_long_a_refusal_holds(runtime: Runtime, rows: Rows) -> None:
+    budget = LedgerBudget(rows.engine, "fub", {"notes": 10, "global": 250, "free": None}, window_seconds=10.0)
+    for _ in range(4):
+        assert budget.take("notes", is_bulk=False).wait_seconds == 0
+    found = read(runtime)
+    assert found["leadpipe_rate_budget_left", "fub", "notes"] == 6
+    assert found["leadpipe_rate_budget_left", "fub", "global"] == 250
+    assert ("leadpipe_rate_budget_left", "fub", "free") not in found
+    assert found["leadpipe_rate_blocked_seconds", "fub"] == 0
+    rows.run("update ledger.rate_budgets set newest_slot = newest_slot - 200")
+    assert read(runtime)["leadpipe_rate_budget_left", "fub", "notes"] == 10, "two windows later all of it is back"
+    budget.block(60)
+    found = read(runtime)
+    assert found["leadpipe_rate_budget_left", "fub", "global"] == 0
+    assert found["leadpipe_rate_blocked_seconds", "fub"] == pytest.approx(60, abs=5)
 
 
 def test_leads_of_today_for_whom_nothing_was_decided_are_counted(runtime: Runtime, rows: Rows) -> None:
