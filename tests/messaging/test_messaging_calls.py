@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import claim as claims
 from leadpipe.messaging import drain as drains
-from leadpipe.messaging import outcomes, switch
+from leadpipe.messaging import last_look, outcomes, switch
 from leadpipe.messaging.channels.base import SendPooled, SendRequest, SendResult
 from tests.messaging.conftest import FakeChannel
 
@@ -97,9 +98,10 @@ def test_a_pooled_call_that_had_to_wait_looks_once_more_before_it_is_made(
         found = booked(engine, settings=settings, **more)
         if found.claimed:
             switch.stop(ledger_engine, now=clock.now(), reason="halt")
+            time.sleep(0.1)
         return found
 
-    monkeypatch.setattr(drains, "RECHECK_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr(last_look, "START_WITHIN_SECONDS", 0.05)
     monkeypatch.setattr(drains, "claim", claim_then_stop)
     assert go().counts == {"held": 1}
     assert channels["email"].requests == []
