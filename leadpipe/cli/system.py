@@ -64,9 +64,11 @@ class System:
 
     def set_up(self, runtime: Runtime) -> None:
         """Bring ledger, lake and Dagster's home up to date."""
+        from leadpipe.audit.acts import record_settings
         from leadpipe.cli.dagster_home import write_dagster_home
 
         runtime.set_up()
+        record_settings(runtime.engine, runtime.settings, now=runtime.clock.now())
         write_dagster_home(self.settings)
 
     def start_gateway(self, stop: threading.Event) -> None:

@@ -78,16 +78,26 @@ def create_app(runtime: Runtime, *, fetch: Fetch | None = None, has_pulse: bool 
 
 
 def serve(runtime: Runtime, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Serve until interrupted; paths carry tokens, so nothing is written about single requests."""
+    """Serve until interrupted; paths carry tokens, so nothing is written about single requests.
+
+    The audit log is sealed here too: of all processes this one always runs, and no run or worker waits for it.
+    """
     import uvicorn
 
-    uvicorn.run(
-        create_app(runtime, has_pulse=True),
-        host=host,
-        port=port or runtime.settings.gateway_port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-    )
+    from leadpipe.audit.seal import Sealer
+
+    sealer = Sealer(runtime.engine, clock=runtime.clock)
+    sealer.start()
+    try:
+        uvicorn.run(
+            create_app(runtime, has_pulse=True),
+            host=host,
+            port=port or runtime.settings.gateway_port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+        )
+    finally:
+        sealer.stop()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from leadpipe.audit import acts
 from leadpipe.messaging import breaker
 from leadpipe.messaging.protocol import Event, Move, State, write
 
@@ -84,6 +85,8 @@ def stop(
             changed_at=now,
         )
         _write(connection, after, now)
+        detail = {"stopped": True, "plans": list(plans), "channels": list(channels)}
+        acts.record(connection, kind="sending", now=now, detail=detail)
     return after
 
 
@@ -96,6 +99,7 @@ def resume(engine: Engine, *, now: datetime, stale_after: timedelta) -> Resumed:
         breaker.forget(connection, now=now)
         count = expire_stale(connection, now=now, stale_after=stale_after)
         _write(connection, Switch(changed_at=now), now)
+        acts.record(connection, kind="sending", now=now, detail={"stopped": False})
         waiting = connection.execute(
             text("select count(*) from ledger.messages where state in ('queued', 'held')")
         ).scalar_one()

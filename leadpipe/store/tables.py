@@ -167,10 +167,12 @@ people = Table(
     _at("automation_paused_at"),
     Column("automation_paused_reason", Text),
     _at("deleted_at"),
+    _at("erased_at"),                               # erased on request: what comes in about them is not stored
     _at("first_seen_at", nullable=False),
     _at("refreshed_at", nullable=False),
     _xid(),
     Index("ix_people_created", "crm_created_at"),
+    Index("ix_people_erased", "person_id", postgresql_where=text("erased_at is not null")),
 )  # fmt: skip
 
 contact_points = Table(
@@ -484,7 +486,7 @@ writebacks = Table(
     "writebacks", metadata,
     _id(),
     Column("person_id", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),  # note | tags | fields | task | stage | text_log
+    Column("kind", Text, nullable=False),  # note | tags | fields | task | stage | delete_person
     Column("marker", Text, nullable=False, unique=True),
     _json("payload"),
     Column("priority", Integer, nullable=False, server_default="50"),
@@ -589,6 +591,69 @@ service_days = Table(
     _xid(),
 )  # fmt: skip
 
+# One row per request to erase a person. The certificate holds counts and places; `needles` what the scan looks for,
+# and only until it has looked.
+erasures = Table(
+    "erasures", metadata,
+    _id(),
+    Column("person_id", BigInteger, nullable=False),
+    Column("person_ids", ARRAY(BigInteger), nullable=False),  # the records of that person, merged ones too
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("actor", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _json("needles"),
+    _json("certificate"),
+    _at("requested_at", nullable=False),
+    _at("done_at"),
+    _one_of("state", ("requested", "cleared", "done")),
+)  # fmt: skip
+
+# What stays of an erased address: a salted hash, by which the address is known again and never contacted.
+erased_addresses = Table(
+    "erased_addresses", metadata,
+    Column("kind", Text, primary_key=True),
+    Column("hash", Text, primary_key=True),
+    Column("erasure_id", BigInteger, ForeignKey(erasures.c.id), nullable=False),
+    _at("at", nullable=False),
+)  # fmt: skip
+
+# What people did that no other table tells: exports, erasures, settings, the switch. Ids and hashes, append-only.
+acts = Table(
+    "acts", metadata,
+    _id(),
+    Column("kind", Text, nullable=False),           # export | erasure | settings | sending | retention ...
+    Column("actor", Text, nullable=False),          # account@machine, or system
+    Column("person_id", BigInteger),
+    _json("detail"),
+    _at("at", nullable=False),
+    _xid(),
+    Index("ix_acts_xid", text("((xid::text)::bigint)"), postgresql_using="brin",
+          postgresql_with={"pages_per_range": 16, "autosummarize": "on"}),
+)  # fmt: skip
+
+# The audit log: one row per row of an append-only table, in the order they were sealed, with that row's hash.
+audit = Table(
+    "audit", metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seal_id", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),         # the table
+    Column("row_id", BigInteger, nullable=False),
+    Column("row_hash", LargeBinary, nullable=False),
+    UniqueConstraint("source", "row_id"),
+)  # fmt: skip
+
+# One link of the chain per sealing: its hash covers the rows of it and the link before.
+audit_seals = Table(
+    "audit_seals", metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("below_xid", BigInteger, nullable=False),  # everything written by older transactions is sealed
+    Column("first_seq", BigInteger, nullable=False),
+    Column("count_rows", BigInteger, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    _at("sealed_at", nullable=False),
+)  # fmt: skip
+
 # Tables whose rows the lake mirrors, every version once, keyed by the columns named.
 MIRRORED: dict[str, tuple[str, ...]] = {
     "inbox": ("id",),
@@ -620,7 +685,7 @@ NOT_MIRRORED: dict[str, tuple[str, ...]] = {
     "quarantine": ("raw",),
     "contact_points": ("address",),
     # raw.fub__people has it.
-    "people": ("created_via",),
+    "people": ("created_via", "erased_at"),
 }
 # The mirror asks every minute for the rows of the last transactions. A block-range index answers from a few pages and,
 # unlike a B-tree, leaves updates heap-only; xid8 itself has no such operator class, its number has.
