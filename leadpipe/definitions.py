@@ -20,6 +20,7 @@ from sensors import (
     housekeeping,
     lake,
     polling,
+    privacy,
     reactivation,
     replies,
     sending,
@@ -33,8 +34,8 @@ ASSETS = (market, scoring, outreach, ledger_mirror, maintenance, spend, crm_audi
 # Tables that a step writes beside its own, or that ops report.
 SPECS = (*raw_fub.raw_fub, outreach.messages, market.releases, market.listing_checks)
 WATCHERS = (
-    crm, failures, first_day, first_touch, housekeeping, lake, polling, reactivation, replies, sending, market_sensors,
-    scoring_sensors, crm_audit_sensors, watching,
+    crm, failures, first_day, first_touch, housekeeping, lake, polling, privacy, reactivation, replies, sending,
+    market_sensors, scoring_sensors, crm_audit_sensors, watching,
 )  # fmt: skip
 
 

@@ -154,6 +154,16 @@ class Settings(BaseSettings):
     openai_cached_usd_per_million: float = Field(0.025, description="Price of cached input tokens.")
     openai_output_usd_per_million: float = Field(2.0, description="Price of output tokens.")
 
+    # privacy
+    erase_at_crm: str = Field(
+        "ask",
+        pattern="^(ask|delete)$",
+        description="An erased person's record in FUB: ask gives the agent a task, delete deletes it there.",
+    )
+    retention: str = Field(
+        "dry_run", pattern="^(dry_run|on)$", description="dry_run: the nightly run only says what it would remove."
+    )
+
     # market data
     bridge_base_url: str = Field("https://api.bridgedataoutput.com/api/v2", description="Bridge API.")
     bridge_token: SecretStr = Field(SecretStr(""), description="Bridge server token; empty: no listings.")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from leadpipe.cli import (
+    audit,
     chaos,
     classify,
     conversation,
@@ -22,7 +23,9 @@ from leadpipe.cli import (
     messages,
     model,
     numbers,
+    person,
     policy,
+    retention,
     sandbox,
     send_worker,
     sending,
@@ -73,6 +76,9 @@ app.add_typer(numbers.app, name="numbers")
 app.add_typer(sending.app, name="sending")
 app.command("classify")(classify.classify)
 app.add_typer(conversation.app, name="conversation")
+app.add_typer(person.app, name="person")
+app.add_typer(retention.app, name="retention")
+app.add_typer(audit.app, name="audit")
 app.command("send-worker")(send_worker.send_worker)
 app.command("chaos")(chaos.chaos)
 

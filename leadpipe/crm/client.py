@@ -10,12 +10,14 @@ import copy
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
+from leadpipe.crm.erased import ABOUT, LISTS, Erased, erased_ids, without_erased
 from leadpipe.crm.ratelimit import RateLimiter, ledger_budget
 from leadpipe.errors import AmbiguousError, ConfigurationError, RateLimited, Rejected, TransientError
 from leadpipe.settings import Settings
@@ -54,12 +56,14 @@ class FubClient:
         api_key: str,
         system: str,
         system_key: str,
+        erased: Erased | None = None,
         limiter: RateLimiter | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._sleep = sleep
+        self._erased = erased or frozenset[int]
         self._limiter = limiter or RateLimiter(sleep=sleep)
         self._is_bulk = False
         self._http = httpx.Client(
@@ -76,7 +80,8 @@ class FubClient:
 
         Args:
             settings: where, and as whom.
-            engine: the ledger, whose rate budget all processes share; None where none was ever set up.
+            engine: the ledger: its rate budget is everybody's, and whom it says to be erased are not there for the
+                client; None where none was ever set up.
         """
         return cls(
             limiter=RateLimiter(ledger_budget(engine)) if engine is not None else None,
@@ -84,6 +89,7 @@ class FubClient:
             api_key=settings.fub_api_key.get_secret_value(),
             system=settings.fub_system,
             system_key=settings.fub_system_key.get_secret_value(),
+            erased=partial(erased_ids, engine) if engine is not None else None,
         )
 
     def in_bulk(self) -> Self:
@@ -119,7 +125,7 @@ class FubClient:
         return self._request("PUT", path, params=params, body=body)
 
     def delete(self, path: str) -> None:
-        """Delete one record that is ours (webhooks); never people."""
+        """Delete one record: a webhook of ours, or an erased person where ``LEADPIPE_ERASE_AT_CRM`` says so."""
         self._request("DELETE", path)
 
     # lists
@@ -139,7 +145,7 @@ class FubClient:
         while True:
             answer = self.get(path, query)
             token = answer.get("_metadata", {}).get("next")
-            yield rows_of(answer, path), token
+            yield self._kept(path, rows_of(answer, path)), token
             if not token:
                 return
             query["next"] = token
@@ -188,7 +194,7 @@ class FubClient:
         if int(row.get("id", -1)) != record_id:
             # GET /people/undefined silently answered the whole list (zillow sheet section 5).
             raise Rejected(f"FUB answered another record than {collection}/{record_id}", code="wrong_id")
-        return row
+        return next(iter(self._kept(collection, [row])), None)
 
     def _by_ids(self, collection: str, ids: Iterable[int], params: Mapping[str, Any]) -> Iterator[Row]:
         wanted = list(dict.fromkeys(ids))
@@ -197,7 +203,11 @@ class FubClient:
             answer = self.get(collection, {**params, "id": ",".join(map(str, chunk)), "limit": PAGE_LIMIT})
             asked = set(chunk)
             # Unknown parameters are ignored without an error, so a refused filter would answer everything.
-            yield from (row for row in rows_of(answer, collection) if int(row["id"]) in asked)
+            yield from (row for row in self._kept(collection, rows_of(answer, collection)) if int(row["id"]) in asked)
+
+    def _kept(self, collection: str, rows: list[Row]) -> list[Row]:
+        """Without people who were erased: for us they are not there any more, wherever they are named."""
+        return without_erased(collection, rows, self._erased()) if collection in {*ABOUT, *LISTS} else rows
 
     # the wire
 

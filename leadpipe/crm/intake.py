@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from leadpipe.crm import landing, optouts, tables
 from leadpipe.crm.client import rows_of
+from leadpipe.crm.erased import erased_ids, without_erased
 from leadpipe.crm.inbox import Notice
 from leadpipe.crm.mapping import Inquiry, read_email_act, read_human_action, read_inquiry, read_person
 from leadpipe.crm.people import store_human_actions, store_inquiries, upsert_people
@@ -212,7 +213,16 @@ def store(
     landed_by: str,
     settings: Settings | None = None,
 ) -> Intake:
-    """Land payloads in the lake, then store what they mean in the ledger; unreadable ones are set aside."""
+    """Land payloads in the lake, then store what they mean in the ledger; unreadable ones are set aside.
+
+    What the CRM told of people who were erased meanwhile goes nowhere.
+    """
+    erased = erased_ids(engine)
+    if erased:
+        # Read before they were erased.
+        people_rows = without_erased("people", people_rows, erased)
+        event_rows = without_erased("events", event_rows, erased)
+        activity_rows = {name: without_erased(name, rows, erased) for name, rows in activity_rows.items()}
     batches = {tables.PEOPLE: people_rows, tables.EVENTS: event_rows}
     batches |= {ACTIVITIES[name]: rows for name, rows in activity_rows.items()}
     landed = landing.land_all(lake, batches, landed_by=landed_by, now=now)

@@ -6,6 +6,7 @@ what the ledger makes of them (``people``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from leadpipe.crm.tables import RawTable, canonical
+from leadpipe.crm.erased import ABOUT, LISTS, without_erased
+from leadpipe.crm.tables import ALL, RawTable, canonical
 from leadpipe.errors import BadRecord
 from leadpipe.store.quarantine import SetAside
 
@@ -116,12 +118,42 @@ def _land(lake: Lake, reads: list[_Read]) -> list[Landed]:
             for each, rows in zip(reads, fresh, strict=True)
             if rows
         }
-        lake.append_all(commit)
+        lake.append_all(commit, last_look=lambda rows: _without_erased(lake, rows))
         fresh = [rows[CHUNK_ROWS:] for rows in fresh]
     return [
         Landed(table=each.table.name, count_read=each.count_read, count_written=count, set_aside=each.set_aside)
         for each, count in zip(reads, counts, strict=True)
     ]
+
+
+def _without_erased(lake: Lake, rows_by_table: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
+    """Without people who were erased since these rows were read; the caller holds the lake, so none is from here on."""
+    import psycopg
+
+    with psycopg.connect(lake.database_url) as connection:
+        found = connection.execute(b"select person_id from ledger.people where erased_at is not null").fetchall()
+    erased = frozenset(int(person_id) for (person_id,) in found)
+    if not erased:
+        return rows_by_table
+    return {name: _rows_without(_TABLES[name], rows, erased) for name, rows in rows_by_table.items()}
+
+
+def _rows_without(table: RawTable, rows: pa.Table, erased: frozenset[int]) -> pa.Table:
+    if table.collection not in {*ABOUT, *LISTS}:
+        return rows
+    kept: list[Row] = []
+    for row in rows.to_pylist():
+        payload = json.loads(row["payload"])
+        left = without_erased(table.collection, [payload], erased)
+        if left == [payload]:
+            kept.append(row)
+        elif left:
+            names = {name: row[name] for name in ("landed_by", "landed_at", "is_deleted")}
+            kept.append(table.row(left[0], **names))
+    return pa.Table.from_pylist(kept, schema=table.schema)
+
+
+_TABLES = {table.name: table for table in ALL}
 
 
 def _changed(connection: DuckDBPyConnection, read: _Read) -> list[Row]:

@@ -40,7 +40,8 @@ class Stored:
 def upsert_people(engine: Engine, people: Sequence[Person], *, now: datetime) -> Stored:
     """Store the people as last read and re-judge what is queued for those whose stage, agent, price or place changed.
 
-    An older reading never overwrites a newer one (``crm_updated_at`` decides; equal times take the later reading).
+    An older reading never overwrites a newer one (``crm_updated_at`` decides; equal times take the later reading). Of
+    somebody who was erased nothing is stored.
     """
     found = Stored()
     for start in range(0, len(people), BATCH):
@@ -138,7 +139,7 @@ with before as (
     last_human_at = greatest(p.last_human_at, excluded.last_human_at),
     last_two_way_at = greatest(p.last_two_way_at, excluded.last_two_way_at),
     refreshed_at = excluded.refreshed_at, deleted_at = null
-  where p.crm_updated_at <= excluded.crm_updated_at
+  where p.crm_updated_at <= excluded.crm_updated_at and p.erased_at is null
   returning p.person_id, p.stage, p.assigned_user_id, p.price_usd, p.place
 )
 select w.person_id, b.person_id is null as is_new,

@@ -20,7 +20,14 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from leadpipe.crm import conflicts, custom_fields
-from leadpipe.errors import AmbiguousError, ConfigurationError, PermanentError, RateLimited, TransientError
+from leadpipe.errors import (
+    AmbiguousError,
+    ConfigurationError,
+    PermanentError,
+    RateLimited,
+    Rejected,
+    TransientError,
+)
 from leadpipe.store.tables import writebacks
 
 if TYPE_CHECKING:
@@ -244,6 +251,8 @@ def _write(crm: FubClient, row: Row) -> str | None:
         crm.put(f"people/{person_id}", payload)
     elif kind == "stage":
         _move(crm, person_id, payload)
+    elif kind == "delete_person":
+        _delete_person(crm, person_id)
     else:
         raise PermanentError(f"no way to write back a {kind}")
     return None
@@ -259,6 +268,15 @@ def _move(crm: FubClient, person_id: int, payload: Row) -> None:
         if stands_in != decided_in:
             raise _Overtaken
     crm.put(f"people/{person_id}", {"stage": payload["stage"]})
+
+
+def _delete_person(crm: FubClient, person_id: int) -> None:
+    """Delete an erased person's record; one that is gone already is what was wanted."""
+    try:
+        crm.delete(f"people/{person_id}")
+    except Rejected as error:
+        if error.code != "404":
+            raise
 
 
 def _id_of(answer: Row, kind: str) -> str:

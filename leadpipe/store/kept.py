@@ -37,14 +37,19 @@ class Kept:
                     return None
                 connection = self._free[read_only].pop()
             try:
-                connection.execute("from ducklake_current_snapshot('lake')").fetchone()
+                connection.execute("from ducklake_current_snapshot('lake')").fetchall()
             except duckdb.Error:
                 close(connection)  # the server behind it is gone; the next one may be younger
             else:
                 return connection
 
     def give_back(self, connection: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
-        """Keep a connection whose use ended well."""
+        """Keep a connection whose use ended well.
+
+        A result that was not read to its end keeps a transaction open, at PostgreSQL too: no dead row of the whole
+        database could be cleaned up, and no table of the catalog be written anew. The next statement ends it.
+        """
+        connection.execute("select 1").fetchall()
         with self._lock:
             if len(self._free[read_only]) < MOST_OF_A_KIND:
                 self._free[read_only].append(connection)

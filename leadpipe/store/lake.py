@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    LastLook = Callable[[Mapping[str, pa.Table]], Mapping[str, pa.Table]]
+
 T = TypeVar("T")
 
 CATALOG_SCHEMA = "lake_catalog"
@@ -138,15 +140,20 @@ class Lake:
             return 0
         return self.append_all({table: rows})
 
-    def append_all(self, rows_by_table: Mapping[str, pa.Table]) -> int:
-        """Append to several tables in one commit: a reader sees all of it or nothing; returns the count."""
+    def append_all(self, rows_by_table: Mapping[str, pa.Table], *, last_look: LastLook | None = None) -> int:
+        """Append to several tables in one commit: a reader sees all of it or nothing; returns the count.
+
+        ``last_look`` is given the rows under the locks and returns those that may be written: since they were read, an
+        erasure may have held the lake.
+        """
         if not rows_by_table:
             return 0
 
         def commit() -> int:
             with locks.tables_lock(self.database_url, rows_by_table, shared=True), self.connect() as connection:
+                may_be_written = last_look(rows_by_table) if last_look else rows_by_table
                 connection.begin()
-                for table, rows in rows_by_table.items():
+                for table, rows in may_be_written.items():
                     connection.register("appended", rows)
                     connection.execute(f"create table if not exists {table} as from appended limit 0")
                     connection.execute(f"insert into {table} by name from appended")  # noqa: S608 - our own names
