@@ -48,11 +48,15 @@ _LEFT = text(
 
 @dataclass(kw_only=True)
 class Followed:
-    """How many people were looked after, and what became of the records: moved or still there, or gone."""
+    """How many people were looked after, and what became of the records: moved or still there, or gone.
+
+    ``is_over`` is False when so many records were missing that some were not asked for.
+    """
 
     count_people: int = 0
     count_landed: int = 0
     count_gone: int = 0
+    is_over: bool = True
     count_by_table: dict[str, int] = field(default_factory=dict[str, int])
 
 
@@ -77,6 +81,8 @@ def follow(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime) -> Foll
         for table in CHILDREN:
             winners = {row.merged_into for row in left if row.merged_into is not None and table is tables.TEXT_MESSAGES}
             _follow(table, chosen, winners, done, crm=crm, lake=lake, engine=engine, now=now)
+    if not done.is_over:
+        return done  # the next pass asks for the rest of the same people's
     if len(left) == PEOPLE_A_PASS:
         watermark.put_place(engine, SOURCE, left[-1].person_id, left[-1].at.isoformat(), now=now)
     else:
@@ -109,5 +115,6 @@ def _follow(
     confirmed = gone.confirm(table, missing, crm=crm, lake=lake, engine=engine, now=now, landed_by="poll")
     done.count_landed += report.count_written + len(confirmed.found_ids)
     done.count_gone += len(confirmed.gone_ids)
+    done.is_over = done.is_over and not confirmed.unasked_ids
     written = report.count_written + len(confirmed.found_ids) + len(confirmed.gone_ids)
     done.count_by_table[table.name] = done.count_by_table.get(table.name, 0) + written

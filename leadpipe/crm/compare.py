@@ -273,6 +273,9 @@ def _gone(table: RawTable, missing: set[int], count_known: int, sides: Sides) ->
         Difference(collection=table.collection, record_id=record_id, kind="gone", outcome=HEALED)
         for record_id in (*confirmed.gone_ids, *confirmed.found_ids)
     ]
+    if confirmed.unasked_ids:
+        reason = f"{len(confirmed.unasked_ids)} more are not in the list; they are asked for the next time"
+        found.append(Difference(collection=table.collection, kind="gone", outcome=OPEN, reason=reason))
     if confirmed.unbelieved_ids:
         reason = f"{len(confirmed.unbelieved_ids)} of {count_known} are not in the list; does the key see less?"
         found.append(Difference(collection=table.collection, kind="not_believed", outcome=OPEN, reason=reason))

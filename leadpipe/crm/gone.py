@@ -26,15 +26,18 @@ if TYPE_CHECKING:
     from leadpipe.store.lake import Lake
 
 Row = dict[str, Any]
+# Notes allow one request a second: a long list goes over several passes or nights.
+MOST_ASKED = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """What became of missing records: gone for good, there after all, or too many at once to be believed."""
+    """What became of missing records: gone, there after all, too many at once to be believed, or not asked for yet."""
 
     gone_ids: tuple[int, ...] = ()
     found_ids: tuple[int, ...] = ()
     unbelieved_ids: tuple[int, ...] = ()
+    unasked_ids: tuple[int, ...] = ()
 
 
 def confirm(
@@ -47,18 +50,20 @@ def confirm(
     now: datetime,
     landed_by: str,
 ) -> Confirmed:
-    """Ask for each record by itself: a 404 lands its deletion, an answer lands the record as it is now.
+    """Ask for each record by itself, newest first: a 404 lands its deletion, an answer lands the record as it is now.
+
+    Of a long list only the first ``MOST_ASKED`` are asked for.
 
     Raises:
         TransientError: the CRM does not answer; nothing of these was landed.
     """
     if not ids:
         return Confirmed()
-    missing = sorted(ids)
+    missing = sorted(ids, reverse=True)
     if len(missing) >= MASS_MISSING_MIN and len(missing) > MASS_MISSING_SHARE * held.count_live(lake, table):
         _tell(engine, table, len(missing), now)
         return Confirmed(unbelieved_ids=tuple(missing))
-    answers = {record_id: crm.find(table.collection, record_id) for record_id in missing}
+    answers = {record_id: crm.find(table.collection, record_id) for record_id in missing[:MOST_ASKED]}
     gone = tuple(record_id for record_id, row in answers.items() if row is None)
     known = held.versions(lake, table, gone)
     last = [
@@ -68,7 +73,11 @@ def confirm(
     ]
     there = [row for row in answers.values() if row is not None]
     landing.land(lake, table, there, deleted=last, landed_by=landed_by, now=now)
-    return Confirmed(gone_ids=gone, found_ids=tuple(i for i, row in answers.items() if row is not None))
+    return Confirmed(
+        gone_ids=gone,
+        found_ids=tuple(i for i, row in answers.items() if row is not None),
+        unasked_ids=tuple(missing[MOST_ASKED:]),
+    )
 
 
 def _tell(engine: Engine, table: RawTable, count: int, now: datetime) -> None:

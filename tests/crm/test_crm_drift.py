@@ -141,7 +141,12 @@ def test_a_text_moves_no_updated_and_is_read_with_its_person_all_the_same(
 
 
 def test_what_belonged_to_deleted_and_merged_people_is_followed(
-    world: World, account: Account, ask: Asking, runtime: Runtime, parts: dict[str, Any], read_all: Callable[[], None]
+    account: Account,
+    ask: Asking,
+    runtime: Runtime,
+    parts: dict[str, Any],
+    read_all: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The merged one has no address, so that nothing but their records tells where they went."""
     winner, loser, deleted = (account.add(firstName=name) for name in ("Ana", "Ann", "Bo"))
@@ -151,6 +156,9 @@ def test_what_belonged_to_deleted_and_merged_people_is_followed(
     account.merge(winner, loser)
     account.delete(deleted)
     compare(tables.PEOPLE, sides(runtime))
+    with monkeypatch.context() as patch:
+        patch.setattr(gone, "MOST_ASKED", 0)
+        assert not children.follow(**parts, now=ask.now).is_over, "and the next pass goes on with the same people"
     done = children.follow(**parts, now=ask.now)
     assert (done.count_landed, done.count_gone) == (1, 1)
     assert current(ask, tables.NOTES, "person_id", notes[loser]) == (winner, False)
@@ -208,16 +216,18 @@ def test_a_smaller_total_starts_a_walk_and_a_wrong_one_starts_no_third(
 
 
 def test_many_records_missing_at_once_are_not_believed_to_be_gone(
-    account: Account, ask: Asking, runtime: Runtime, parts: dict[str, Any]
+    ask: Asking, runtime: Runtime, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"id": n, "personId": 1, "body": "x", "updated": "2026-03-03T15:00:00Z"} for n in range(1, 41)]
     landing.land(runtime.lake, tables.NOTES, rows, landed_by="poll", now=ask.now)
     found = gone.confirm(tables.NOTES, range(1, 31), **parts, now=ask.now, landed_by="poll")
     assert (found.gone_ids, len(found.unbelieved_ids)) == ((), 30)
     assert ask.one("select count(*) from ledger.alerts where kind = 'records_missing'") == 1
-    few = gone.confirm(tables.NOTES, [1], **parts, now=ask.now, landed_by="poll")
-    assert few.gone_ids == (1,)
-    assert current(ask, tables.NOTES, "note_id", 1) == (1, True)
+    monkeypatch.setattr(gone, "MOST_ASKED", 2)
+    few = gone.confirm(tables.NOTES, [1, 2, 3], **parts, now=ask.now, landed_by="poll")
+    assert (few.gone_ids, few.unasked_ids) == ((3, 2), (1,)), "a long list goes over several passes"
+    assert current(ask, tables.NOTES, "note_id", 3) == (3, True)
+    assert current(ask, tables.NOTES, "note_id", 1) == (1, False)
 
 
 def test_a_stage_of_the_account_that_vanished_is_tombstoned_by_the_next_poll(
