@@ -44,7 +44,10 @@ Ask = Callable[..., None]
 
 @pytest.fixture
 def add_person(ledger_engine: Engine, clock: FixedClock) -> AddPerson:
-    """A function that stores one person; keywords are FUB's own keys, ``age`` is the time since creation."""
+    """A function that stores one person; keywords are FUB's own keys, ``age`` is the time since creation.
+
+    Their numbers were looked up today and are still theirs (C19).
+    """
 
     def add(person_id: int, *, age: timedelta = timedelta(minutes=1), **payload: Any) -> int:
         person = read_person(
@@ -65,6 +68,16 @@ def add_person(ledger_engine: Engine, clock: FixedClock) -> AddPerson:
             | payload
         )
         upsert_people(ledger_engine, [person], now=clock.now())
+        with ledger_engine.begin() as connection:
+            connection.execute(
+                text(
+                    "insert into ledger.number_checks (contact_point_id, list, result, checked_at, recorded_at) "
+                    "select c.id, 'reassigned', 'no', cast(:now as date), :now from ledger.contact_points c "
+                    "join ledger.person_contact_points o on o.contact_point_id = c.id "
+                    "where o.person_id = :person and c.kind = 'phone' on conflict do nothing"
+                ),
+                {"person": person_id, "now": clock.now()},
+            )
         return person_id
 
     return add
