@@ -112,7 +112,11 @@ class Runtime:
         return f"{socket.gethostname()}:{os.getpid()}"
 
     def set_up(self) -> None:
-        """Bring folders, extensions, ledger and lake up to date; running it again changes nothing."""
+        """Bring folders, extensions, ledger and lake up to date; running it again changes nothing.
+
+        A ledger from which nobody ever sent gives this installation the right to send; a copied one does not.
+        """
+        from leadpipe.messaging.take_over import take_first
         from leadpipe.store.bootstrap import create_tables
 
         self.settings.home.mkdir(parents=True, exist_ok=True)
@@ -122,6 +126,7 @@ class Runtime:
         ledger.upgrade(self.database_url)
         self.lake.set_up()
         create_tables(self.lake)
+        take_first(self.engine, self.settings, now=self.clock.now())
 
     def close(self) -> None:
         """Release what was opened."""

@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     )
     sms_provider: str = Field("twilio", pattern="^(twilio|sns)$", description="Who carries SMS.")
 
+    backup_key: SecretStr = Field(
+        SecretStr(""), description="age key of backups: the public one seals, restoring needs the secret one."
+    )
+
     # the team
     brokerage_name: str = Field("", description="Brokerage name as licensed; every message carries it.")
     postal_address: str = Field("", description="Postal address in every email (CAN-SPAM).")

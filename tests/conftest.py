@@ -19,7 +19,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from leadpipe.clock import FixedClock
+from leadpipe.clock import FixedClock, WallClock
+from leadpipe.messaging.take_over import take_first
 from leadpipe.settings import Settings
 from leadpipe.store import extensions, ledger
 from leadpipe.store.lake import CATALOG_SCHEMA, Lake
@@ -112,9 +113,12 @@ def database_url(request: pytest.FixtureRequest, server_url: str, new_database: 
 
 
 @pytest.fixture
-def ledger_engine(database_url: str) -> Generator[Engine]:
-    """An engine on a fresh, migrated ledger."""
+def ledger_engine(database_url: str, server_home: Path) -> Generator[Engine]:
+    """An engine on a fresh, migrated ledger that may be sent from, as after `leadpipe up`."""
     engine = ledger.connect(database_url)
+    assert take_first(
+        engine, Settings.model_construct(home=server_home, database_url=database_url), now=WallClock().now()
+    )
     yield engine
     engine.dispose()
 

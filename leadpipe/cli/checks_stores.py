@@ -1,4 +1,4 @@
-"""The doctor's checks of the stores: database, ledger, extensions, lake, clock, switch.
+"""The doctor's checks of the stores: database, ledger, extensions, lake, clock, right to send, switch.
 
 What lives here: whether they answer and are up to date. What does not: bringing them up to date (`leadpipe up`).
 """
@@ -159,6 +159,23 @@ def switch(runtime: Runtime) -> Finding:
     return ok(name, "on")
 
 
+def right_to_send(runtime: Runtime) -> Finding:
+    """Whether this installation is the one that may send from this ledger."""
+    from leadpipe.messaging import right
+
+    name = "right to send"
+    missing = without_database(runtime, name)
+    if missing is not None:
+        return missing
+    with runtime.engine.connect() as connection:
+        found = right.standing(connection, runtime.settings)
+    if found.why == right.CATCHING_UP:
+        return note(name, found.words)
+    if not found.may_send:
+        return wrong(name, found.words, "`leadpipe sending take-over` shows what would follow")
+    return ok(name, f"here, at {found.here}, since {right.minute(found.taken_at)}")
+
+
 def without_database(runtime: Runtime, name: str) -> Finding | None:
     """A finding when there is no database to ask, so that a check neither creates one nor says the same again."""
     from sqlalchemy import text
@@ -177,4 +194,4 @@ def without_database(runtime: Runtime, name: str) -> Finding | None:
     return None
 
 
-CHECKS: list[Check] = [database, ledger, extensions, lake, clock, switch]
+CHECKS: list[Check] = [database, ledger, extensions, lake, clock, right_to_send, switch]

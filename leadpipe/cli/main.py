@@ -12,6 +12,7 @@ import typer
 
 from leadpipe.cli import (
     audit,
+    backup,
     chaos,
     classify,
     conversation,
@@ -81,6 +82,8 @@ app.add_typer(retention.app, name="retention")
 app.add_typer(audit.app, name="audit")
 app.command("send-worker")(send_worker.send_worker)
 app.command("chaos")(chaos.chaos)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 if __name__ == "__main__":

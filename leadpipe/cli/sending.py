@@ -1,6 +1,7 @@
-"""``leadpipe sending``: stop, resume and show what may leave.
+"""``leadpipe sending``: stop, resume and show what may leave, and take the right to send.
 
-What lives here: arguments and printing. What does not: the switch itself (``messaging.switch``).
+What lives here: arguments and printing. What does not: the switch itself (``messaging.switch``), the right
+(``take_over``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leadpipe.cli.failing import failing
+from leadpipe.cli.take_over import shown, take_over, words_of
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
@@ -23,6 +25,8 @@ app = typer.Typer(
     epilog='Example: leadpipe sending stop --reason "wrong template"',
     no_args_is_help=True,
 )
+
+app.command("take-over")(take_over)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -85,19 +89,20 @@ def resume(as_json: AsJson = False) -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the switch, the mode, what waits, what the caps leave, who rests. Exit 1 while something is stopped.
+    """Show the right to send, the switch, the mode, what waits and may go, who rests. Exit 1 while nothing may leave.
 
     Example: leadpipe sending status --json
     """
     from sqlalchemy import text
 
-    from leadpipe.messaging import breaker, caps, switch
+    from leadpipe.messaging import breaker, caps, right, switch
     from leadpipe.runtime import open_runtime
 
     with failing():
         runtime = open_runtime()
         try:
             with runtime.engine.connect() as connection:
+                standing = right.standing(connection, runtime.settings)
                 now = switch.read(connection)
                 room = caps.left(connection, runtime.settings, now=runtime.clock.now())
                 resting = breaker.resting(connection)
@@ -118,15 +123,18 @@ def status(as_json: AsJson = False) -> None:
         "waiting": waiting,
         "room": {"any": room.total, "sms": room.sms},
         "resting_seconds": {provider: round(left, 1) for provider, left in resting.items()},
+        "right": shown(standing),
     }
     counts = ", ".join(f"{state} {count}" for state, count in waiting.items()) or "nothing waits"
-    words = (
-        f"{_words(now)}\nmode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS"
+    lines = [_words(now), words_of(standing)] if standing.may_send else [words_of(standing), _words(now)]
+    lines.append(
+        f"mode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS",
     )
     for provider, left in resting.items():
-        words += f"\n{provider} fails and rests for {left:.0f} s more; then one message tries"
+        lines.append(f"{provider} fails and rests for {left:.0f} s more; then one message tries")
+    words = "\n".join(lines)
     _print(found, as_json, words)
-    if now.is_stopped or now.plans or now.channels:
+    if now.is_stopped or now.plans or now.channels or not standing.may_send:
         raise typer.Exit(1)
 
 

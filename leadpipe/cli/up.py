@@ -14,6 +14,7 @@ from leadpipe.cli.failing import failing
 
 if TYPE_CHECKING:
     from leadpipe.cli.system import System
+    from leadpipe.runtime import Runtime
     from leadpipe.settings import Settings
 
 WORDS_FOR_SENDING = {
@@ -55,7 +56,7 @@ def up() -> None:
             system.start_gateway(stop)
             system.start_dagster(stop)
             if not stop.is_set():
-                _greet(settings, system)
+                _greet(settings, system, runtime)
             _watch(system, stop)
             typer.echo("Stopping ...")
             system.stop_dagster(runtime)
@@ -96,13 +97,19 @@ def _refuse_taken_ports(system: System) -> None:
             )
 
 
-def _greet(settings: Settings, system: System) -> None:
+def _greet(settings: Settings, system: System, runtime: Runtime) -> None:
+    from leadpipe.messaging import right
+
+    with runtime.engine.connect() as connection:
+        standing = right.standing(connection, settings)
     typer.echo(f"Dagster UI   {system.dagster_url}")
     typer.echo(
         f"Gateway      http://127.0.0.1:{system.ports.gateway} (reached from outside as {settings.public_base_url})"
     )
     typer.echo(f"Logs         {system.supervisor.logs}")
     typer.echo(f"Sending      {WORDS_FOR_SENDING[settings.sending.value]}")
+    if standing.words:
+        typer.echo(f"Right        {standing.words}")
     typer.echo("Everything runs. `leadpipe doctor` checks keys and hooks; Ctrl-C stops.")
 
 

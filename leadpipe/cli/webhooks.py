@@ -42,8 +42,10 @@ def install(as_json: AsJson = False) -> None:
     Needs the account owner's API key. Example: leadpipe webhooks install
     """
     from leadpipe.crm import custom_fields, webhooks
+    from leadpipe.messaging import right
 
     with failing(), _runtime() as runtime:
+        right.must_be_here(runtime.engine, runtime.settings)
         hooks = webhooks.install(runtime.crm, runtime.settings)
         fields = custom_fields.status(runtime.crm)
     _show(hooks, fields, as_json)
@@ -70,8 +72,10 @@ def remove(as_json: AsJson = False) -> None:
     Example: leadpipe webhooks remove
     """
     from leadpipe.crm import webhooks
+    from leadpipe.messaging import right
 
     with failing(), _runtime() as runtime:
+        right.must_be_here(runtime.engine, runtime.settings)
         count = webhooks.remove(runtime.crm, runtime.settings)
     typer.echo(json.dumps({"removed": count}) if as_json else f"{count} webhooks removed")
 

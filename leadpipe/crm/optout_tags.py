@@ -4,7 +4,7 @@ What lives here: which refusal earns which tag, and whose. What does not: the re
 (``messaging.suppression``), tags of a reply (``conversation.crm_writes``), the journal (``writeback``).
 
 Refusals that Follow Up Boss told us of (``optouts``) get none. The tag comes back as a change of the person; nothing of
-leadpipe acts on tags, and a tag is journalled once for a person, so nothing goes round.
+leadpipe acts on tags but catching up after a restore, and a tag is journalled once for a person, so nothing goes round.
 """
 
 from __future__ import annotations
@@ -27,6 +27,15 @@ TAGS = {
     "ses_bounce": "leadpipe bounced",
     "complaint": "leadpipe complaint",
     "ses_complaint": "leadpipe complaint",
+}
+# What a tag of ours says about somebody's addresses, for a ledger that was restored and no longer knows: which kinds of
+# address, on which channels. The tags of replies are among them (``conversation.decision``).
+REFUSALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "leadpipe unsubscribed": (("email", "phone"), ("all",)),
+    "leadpipe opt-out": (("email", "phone"), ("all",)),
+    "leadpipe complaint": (("email", "phone"), ("all",)),
+    "leadpipe bounced": (("email",), ("email",)),
+    "leadpipe wrong number": (("phone",), ("sms", "whatsapp")),
 }
 # After what a lead said, before scores.
 PRIORITY = 30

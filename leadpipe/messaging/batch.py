@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, gate, safeguards, suppression
+from leadpipe.messaging import caps, doubt, gate, safeguards, suppression
 from leadpipe.messaging.channels.base import SendRequest
 from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.gate import Subject, state_for
@@ -88,6 +88,7 @@ class Batch:
         worker: str,
         providers: dict[str, str],
         room: caps.Room,
+        gap: doubt.Doubt | None = None,
     ) -> None:
         self._connection = connection
         self._settings = settings
@@ -95,6 +96,7 @@ class Batch:
         self._worker = worker
         self._providers = providers
         self._room = room
+        self._gap = gap
         self._moves: list[tuple[State, Move]] = []
 
     def run(self, ids: list[str], found: Claim) -> None:
@@ -103,7 +105,7 @@ class Batch:
         rows = self._connection.execute(sql, {"ids": ids}).all() if ids else []
         if not rows:
             return
-        standing = self._not_held_back(self._still_wanted(rows))
+        standing = self._not_held_back(self._not_in_doubt(self._still_wanted(rows)))
         subjects = [_subject(row) for row in standing]
         verdicts = gate.judge(self._connection, subjects, now=self._now, settings=self._settings)
         released = self._released([s.message_id for s, v in zip(subjects, verdicts, strict=True) if _waits(v)])
@@ -114,6 +116,7 @@ class Batch:
         gate.record(self._connection, subjects, verdicts, moment="claim", now=self._now)
         write(self._connection, safeguards.unguarded(self._connection, self._moves, self._settings), at=self._now)
         found.claimed = self._book(going)
+        doubt.settle_passages(self._connection, [row.id for row in going], self._gap)
         for _, made in self._moves:
             found.counts[made.to] = found.counts.get(made.to, 0) + 1
 
@@ -137,6 +140,14 @@ class Batch:
             else:
                 kept.append(row)
         return kept
+
+    def _not_in_doubt(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+        """Rows that no former installation may have sent; the others wait for a person."""
+        doubtful = doubt.in_doubt(self._connection, [row.id for row in rows], self._gap, now=self._now)
+        for row in rows:
+            if row.id in doubtful:
+                self._move(row, Event.CLAIM, State.REVIEW, doubt.CODE)
+        return [row for row in rows if row.id not in doubtful]
 
     def _overtaken_by(self, row: Row[Any]) -> str:
         reasons = {

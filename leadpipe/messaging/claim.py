@@ -1,7 +1,7 @@
 """Claiming: one short transaction that decides which due messages leave now and books an attempt for each.
 
 What lives here: choosing the candidates, and the locks. What does not: deciding about each (``batch``), the calls
-(``drain``).
+(``drain``), who may claim at all (``right``, ``switch``).
 
 Locks: contact points first (those another worker or an inbound message holds are left for the next round), then the
 messages. Whoever writes a suppression or an inbound message takes the same lock on the contact point, so each claim
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, failpoints, poison, safeguards, switch
+from leadpipe.messaging import caps, failpoints, poison, right, safeguards, switch
 from leadpipe.messaging.batch import Batch, Claim
 from leadpipe.outreach.plan import paused_plans
 
@@ -121,6 +121,10 @@ def _claim(
     found = Claim()
     held = _Held(hold, found)
     with held, safeguards.claiming(engine, settings, found) as connection:
+        standing = right.standing(connection, settings)
+        if not standing.may_send:
+            found.stopped_by = standing.why
+            return found
         stop = switch.read(connection)
         if stop.is_stopped:
             found.stopped_by = "stopped"
@@ -144,7 +148,7 @@ def _claim(
         ).all()
         ids = held.take(due)
         try:
-            Batch(connection, settings, now, worker, providers, room).run(ids, found)
+            Batch(connection, settings, now, worker, providers, room, standing.doubt).run(ids, found)
         except Exception as error:
             if poison.is_of_one_row(error):
                 raise poison.Unclaimable(ids, error) from error

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leadpipe.messaging import caps, outcomes, workers
+from leadpipe.messaging import caps, outcomes, right, take_over, workers
 from leadpipe.messaging.breaker import Breakers
 from leadpipe.messaging.calls import Calls
 from leadpipe.messaging.channels.base import Channel
@@ -49,7 +49,7 @@ class DrainReport:
         counts: messages by the state they went to.
         count_called: calls made to providers.
         stopped_by: why it ended early: ``stopped``, ``cap_hour``, ``cap_day``, ``provider_down``, ``budget``,
-            ``ledger_restarted``; else "".
+            ``ledger_restarted``, or why this installation may not send (``right``); else "".
     """
 
     counts: dict[str, int] = field(default_factory=dict[str, int])
@@ -77,7 +77,8 @@ def drain(
     """Send what is due, best priority first. Each message is called at most once, whatever happens to this process.
 
     Messages left in ``sending`` by workers that died become ``unknown`` first. ``breakers`` are the process's own, so
-    that it remembers a provider's failures from one drain to the next; what others met stands in the ledger.
+    that it remembers a provider's failures from one drain to the next; what others met stands in the ledger. Without
+    the right to send nothing happens, and the report says why.
     """
     if only_message_ids is not None and not only_message_ids:
         return DrainReport()
@@ -98,6 +99,8 @@ def drain(
             breakers=breakers or Breakers(),
             only_message_ids=only_message_ids,
         )
+        if not _may_send(engine, settings, clock, loop.report):
+            return loop.report
         loop.report.count_recovered = workers.recover(engine, now=clock.now())
         with calls:
             return loop.run(budget)
@@ -142,6 +145,17 @@ def run_worker(
             on_report(report)
         if not report.count_called:
             time.sleep(idle_seconds)
+
+
+def _may_send(engine: Engine, settings: Settings, clock: Clock, report: DrainReport) -> bool:
+    """Whether the right is ours, before a drain that would find so with its first claim; keeps the ledger's mark."""
+    with engine.connect() as connection:
+        found = right.standing(connection, settings)
+    if found.why == right.WENT_BACK:
+        take_over.note_went_back(engine, settings, now=clock.now())
+    right.remember(settings, found)
+    report.stopped_by = found.why
+    return found.may_send
 
 
 @dataclass(kw_only=True)

@@ -233,7 +233,7 @@ def _request(
 
 def _clear(runtime: Runtime, subject: Subject, needles: Needles, report: Erased) -> None:
     engine, lake = runtime.engine, runtime.lake
-    with locks.lake_lock(runtime.database_url):
+    with locks.files_lock(runtime.database_url), locks.lake_lock(runtime.database_url):
         with engine.connect() as connection:
             keys = {table: clear.keys_of(connection, table, subject, pattern=needles.pattern) for table in MIRRORED}
         gone = lake_erase.erase(lake, subject, keys, needles=needles, wall_now=WallClock().now())

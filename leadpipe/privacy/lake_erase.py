@@ -85,7 +85,7 @@ def erase(
     """Delete the person's rows, then the files and snapshots that still hold them.
 
     Args:
-        lake: the lake; the caller holds ``locks.lake_lock``.
+        lake: the lake; the caller holds ``locks.files_lock`` and ``locks.lake_lock``.
         subject: whose rows.
         keys: keys of the person's ledger rows by table, read before the ledger is cleared.
         needles: words to take out of records of several people.

@@ -88,13 +88,13 @@ class Lake:
         else:
             close(connection)
 
-    def _open(self, *, read_only: bool, with_ledger: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, *, read_only: bool, with_ledger: bool, may_upgrade: bool = False) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         connection = duckdb.connect(config=connection_config(self.home))
         try:
             connection.execute(f"set memory_limit = '{self._memory_limit}'")
-            for statement in self.attach_statements(read_only=read_only):
+            for statement in self.attach_statements(read_only=read_only, may_upgrade=may_upgrade):
                 connection.execute(statement)
             if with_ledger:
                 dsn = keyword_dsn(self.database_url).replace("'", "''")
@@ -104,11 +104,18 @@ class Lake:
             raise
         return connection
 
-    def attach_statements(self, *, read_only: bool = False) -> list[str]:
-        """The SQL that makes this lake the current catalog, as ``lake`` and in UTC; analysts use the same."""
+    def attach_statements(self, *, read_only: bool = False, may_upgrade: bool = False) -> list[str]:
+        """The SQL that makes this lake the current catalog, as ``lake`` and in UTC; analysts use the same.
+
+        Args:
+            read_only: refuse writes.
+            may_upgrade: let DuckLake bring a catalog that an older version made to its own; no way leads back.
+        """
         options = [f"data_path '{self.data_path}'", f"metadata_schema '{CATALOG_SCHEMA}'", "data_inlining_row_limit 0"]
         if read_only:
             options.append("read_only")
+        if may_upgrade:
+            options.append("automatic_migration true")
         dsn = keyword_dsn(self.database_url).replace("'", "''")
         statements = ["set TimeZone = 'UTC'"]
         if self.data_path.startswith("s3://"):
@@ -116,12 +123,16 @@ class Lake:
         return [*statements, f"attach 'ducklake:postgres:{dsn}' as lake ({', '.join(options)})", "use lake"]
 
     def set_up(self) -> None:
-        """Create the catalog and the schemas; running it again changes nothing."""
+        """Create the catalog and the schemas, or bring an older catalog up to date; repeating it changes nothing."""
         if "://" not in self.data_path:
             Path(self.data_path).mkdir(parents=True, exist_ok=True)
-        with locks.table_lock(self.database_url, "set-up", shared=False), self.connect() as connection:
-            for schema in SCHEMAS:
-                connection.execute(f"create schema if not exists {schema}")
+        with locks.table_lock(self.database_url, "set-up", shared=False):
+            connection = self._open(read_only=False, with_ledger=False, may_upgrade=True)
+            try:
+                for schema in SCHEMAS:
+                    connection.execute(f"create schema if not exists {schema}")
+            finally:
+                connection.close()
 
     @contextmanager
     def write(self, table: str) -> Generator[duckdb.DuckDBPyConnection]:

@@ -62,18 +62,20 @@ def upgrade(database_url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
-def _refuse_newer(engine: Engine) -> None:
+def is_known(revision: str) -> bool:
+    """Whether this code has a migration of that name."""
     from alembic.script import ScriptDirectory
 
+    scripts = ScriptDirectory.from_config(alembic_config("postgresql://unused/unused"))
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def _refuse_newer(engine: Engine) -> None:
     stands_at = current_revision(engine)
-    known = {
-        script.revision
-        for script in ScriptDirectory.from_config(alembic_config("postgresql://unused/unused")).walk_revisions()
-    }
-    if stands_at is not None and stands_at not in known:
+    if stands_at is not None and not is_known(stands_at):
         raise ConfigurationError(
             f"the ledger stands at revision {stands_at}, which this version of leadpipe does not know (it knows "
-            f"{max(known)}); use the version that made it, or one that is newer"
+            f"{head_revision()}); use the version that made it, or one that is newer"
         )
 
 

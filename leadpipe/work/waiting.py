@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from leadpipe.crm import inbox
-from leadpipe.messaging import breaker, caps, switch
+from leadpipe.messaging import breaker, caps, right, switch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
-# Only what a claim would look at: a run for messages that the switch, a cap or a resting provider holds back would find
-# nothing to do, end, and be started again, all day. What the law says is the claim's business.
+# Only what a claim would look at: a run for messages that the switch, a cap, a resting provider or a lacking right
+# holds back would find nothing to do, end, and be started again, all day. What the law says is the claim's business.
 _MESSAGES = text(
     """
     select count(*) from ledger.messages
@@ -71,6 +71,8 @@ def _count_passages(connection: Connection, settings: Settings, now: datetime) -
 
 
 def _count_messages(connection: Connection, settings: Settings, now: datetime) -> int:
+    if not right.standing(connection, settings).may_send:
+        return 0
     stop = switch.read(connection)
     room = caps.left(connection, settings, now=now)
     if stop.is_stopped or room.total == 0:
@@ -88,7 +90,8 @@ def _count_messages(connection: Connection, settings: Settings, now: datetime) -
 
 def count_writebacks(connection: Connection, settings: Settings, now: datetime) -> int:
     """Writes to the CRM that are journalled and not done."""
-    del settings
+    if not right.standing(connection, settings).may_send:
+        return 0
     return int(connection.execute(_WRITEBACKS, {"now": now}).scalar_one())
 
 
@@ -102,5 +105,6 @@ def count_alerts(connection: Connection, settings: Settings, now: datetime) -> i
     """Alerts to deliver, hand-offs to remind of and pauses that are over."""
     from leadpipe.work import alerts
 
-    del settings
+    if not right.standing(connection, settings).is_here:
+        return 0
     return alerts.count_waiting(connection, now=now)

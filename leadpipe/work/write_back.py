@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from leadpipe.crm.writeback import Written, carry_out
+from leadpipe.messaging import right
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
@@ -17,10 +18,19 @@ MAX_SECONDS = 45.0
 
 
 def write_back(runtime: Runtime, *, max_seconds: float = MAX_SECONDS) -> Written:
-    """Carry out what waits, best first, until nothing is due or the time is used; the rest waits and is counted."""
+    """Carry out what waits, best first, until nothing is due or the time is used; the rest waits and is counted.
+
+    Without the right to send nothing is written, and ``stopped_by`` says why.
+    """
     begun = time.monotonic()
     done = failed = retry = 0
     while True:
+        with runtime.engine.connect() as connection:
+            standing = right.standing(connection, runtime.settings)
+        if not standing.may_send:
+            return Written(
+                count_done=done, count_failed=failed, count_retry=retry, count_waiting=0, stopped_by=standing.why
+            )
         part = carry_out(engine=runtime.engine, crm=runtime.crm, clock=runtime.clock, worker=runtime.worker)
         done, failed, retry = done + part.count_done, failed + part.count_failed, retry + part.count_retry
         is_idle = part.count_done + part.count_failed == 0

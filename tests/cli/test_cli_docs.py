@@ -14,7 +14,7 @@ from leadpipe.cli.main import app
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _SPAN = re.compile(r"```.*?```|`[^`\n]+`", re.S)
-_COMMAND = re.compile(r"(?:^\s*|`|\| |&& |=\S+ )leadpipe ([a-z-]+)(?: ([a-z]+))?", re.M)
+_COMMAND = re.compile(r"(?:^\s*|`|\| |&& |=\S+ )leadpipe ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.M)
 
 
 def commands_of(command: Command) -> dict[str, Command]:

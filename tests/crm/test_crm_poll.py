@@ -737,7 +737,7 @@ def test_a_refused_key_is_told_at_once_and_named(runtime: Runtime, ask: Asking) 
 
 def test_the_first_pass_goes_live_once(runtime: Runtime, ask: Asking) -> None:
     with runtime.engine.begin() as connection:
-        connection.execute(text("delete from ledger.controls"))
+        connection.execute(text("delete from ledger.controls where key = 'go_live'"))
     poll.poll(runtime, channels={})
     first = ask.one("select value ->> 'at' from ledger.controls where key = 'go_live'")
     poll.poll(runtime, channels={})

@@ -364,7 +364,7 @@ def start(
             people = list(connection.execute(text("select person_id from ledger.people")).scalars())
             cancel.cancel_for_people(connection, people, code="walk_over", at=began)
             connection.execute(text("update ledger.inbound_messages set read_at = :now"), {"now": began})
-            connection.execute(text("delete from ledger.controls"))
+            connection.execute(text("delete from ledger.controls where key <> 'right_to_send'"))
         workers.recover(ledger_engine, now=began)
         reconcile.reconcile(engine=ledger_engine, settings=live_settings.model_copy(update=WITHOUT_LIMITS), clock=clock)
         phone = f"+1512556{count:04d}"

@@ -10,6 +10,7 @@ import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from sqlalchemy import Engine
 
 from leadpipe.clock import FixedClock
 from leadpipe.runtime import Runtime
@@ -21,7 +22,8 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def runtime(settings: Settings, clock: FixedClock) -> Generator[Runtime]:
+def runtime(settings: Settings, ledger_engine: Engine, clock: FixedClock) -> Generator[Runtime]:
+    del ledger_engine  # takes the right to send
     runtime = Runtime(settings)
     runtime.__dict__["clock"] = clock
     yield runtime
