@@ -93,8 +93,9 @@ class LedgerCollector(Collector):
             "kept_slots": KEPT_SLOTS,
         }
         found = [_gauge(connection, figure, parameters) for figure in FIGURES if _is_there(connection, figure)]
-        lags = latencies.webhook_lags(connection, now=now)
-        hops = latencies.first_touch_hops(connection, now=now)
+        arrivals = latencies.arrivals(connection, now=now)
+        lags = [arrival.lag_seconds for arrival in arrivals]
+        hops = latencies.first_touch_hops(connection, arrivals, now=now)
         return [
             *found,
             _family("leadpipe_webhook_lag_seconds", _quantiles((), lags)),

@@ -175,7 +175,7 @@ FIGURES = (
         select s.service, (last.beat_at > :wall - cast(:slack as interval))::int
         from services s, lateral (
           select state, beat_at from ledger.heartbeats h where h.service = s.service
-          order by beat_at desc, id desc limit 1
+          order by beat_at desc limit 1
         ) last
         where last.state = 'up'
         """,

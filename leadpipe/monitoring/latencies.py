@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -73,20 +74,27 @@ _TOUCHES = text(
 )
 
 
-def webhook_lags(connection: Connection, *, now: datetime) -> list[float]:
-    """Seconds between the CRM's event and its notice here, of the newest notices of the last hour.
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One notice of the CRM: of what, when it happened there and when it was stored here."""
 
-    The CRM tells whole seconds, so a lag is up to a second too long.
-    """
-    return [(received_at - created).total_seconds() for created, _, _, received_at in _notices(connection, now)]
+    kind: str
+    ids: tuple[int, ...]
+    happened_at: datetime
+    received_at: datetime
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long it took. The CRM tells whole seconds, so this is up to a second too long."""
+        return (self.received_at - self.happened_at).total_seconds()
 
 
-def first_touch_hops(connection: Connection, *, now: datetime) -> Seconds:
+def first_touch_hops(connection: Connection, arrivals: Iterable[Arrival], *, now: datetime) -> Seconds:
     """Seconds of each hop of the first messages whose calls began within the last hour, by hop."""
     receipts: dict[tuple[str, int], datetime] = {}
-    for _, kind, ids, received_at in _notices(connection, now):
+    for arrival in arrivals:
         # Newest first: a repetition of the same notice gives way to what came before it.
-        receipts.update({(kind, each): received_at for each in ids})
+        receipts.update({(arrival.kind, each): arrival.received_at for each in arrival.ids})
     found: Seconds = {hop: [] for hop in HOPS}
     for row in connection.execute(_TOUCHES, {"since": now - WINDOW, "most": MAX_TOUCHES}).mappings():
         for hop, seconds in _hops({str(name): value for name, value in row.items()}, receipts):
@@ -94,18 +102,21 @@ def first_touch_hops(connection: Connection, *, now: datetime) -> Seconds:
     return found
 
 
-def _notices(connection: Connection, now: datetime) -> Iterable[tuple[datetime, str, list[int], datetime]]:
+def arrivals(connection: Connection, *, now: datetime) -> list[Arrival]:
+    """The newest notices of the last hour that tell when they happened, newest first."""
     rows = connection.execute(_NOTICES, {"since": now - WINDOW, "most": MAX_NOTICES})
+    found: list[Arrival] = []
     for kind, body, received_at in rows:
         try:
             notice = json.loads(bytes(body))
             notice = notice[0] if isinstance(notice, list) else notice
             created = datetime.fromisoformat(notice["eventCreated"])
-            ids = [int(each) for each in notice.get("resourceIds") or ()]
+            ids = tuple(int(each) for each in notice.get("resourceIds") or ())
         except (ValueError, KeyError, TypeError, IndexError):
             continue  # stored all the same, and shown by the inbox; it has no time to measure from
         if created.tzinfo is not None:
-            yield created, kind, ids, received_at
+            found.append(Arrival(kind=kind, ids=ids, happened_at=created, received_at=received_at))
+    return found
 
 
 def _hops(row: Mapping[str, Any], receipts: Mapping[tuple[str, int], datetime]) -> Iterable[tuple[str, float]]:
