@@ -178,7 +178,7 @@ class Day:
         swept = sweep(runtime)
         found = audit(runtime)
         count = journal_repairs(runtime.engine, runtime.lake, now=runtime.clock.now())
-        self.night = {**swept.as_metadata(), **dict(found.outcomes), "repairs": count}
+        self.night = {"sweep": swept.as_metadata(), "audit": found.as_metadata(), "repairs": count}
 
     def _pass(self, name: str, run: Callable[[], object]) -> None:
         """One pass; what ends it is told, and the next one begins all the same, as Dagster's next run would."""

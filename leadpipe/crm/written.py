@@ -55,13 +55,17 @@ _REPAIRS = text(
     "select person_id, count(*) as repairs from ledger.writebacks where marker like 'repair:%' and created_at > :since "
     "group by 1"
 )
+# Nothing can be written to somebody who was deleted, and nobody misses it.
 _TROUBLED = text(
     """
     select w.id, w.person_id, w.kind, w.state, w.code from ledger.writebacks w
-    where (w.state = 'failed' and w.done_at > :failed_since
+    left join ledger.people p using (person_id)
+    where p.deleted_at is null and (
+      (w.state in ('pending', 'sending') and w.created_at < :waits_since)
+      or (w.state = 'failed' and w.done_at > :failed_since
         and not exists (select 1 from ledger.writebacks l where l.person_id = w.person_id and l.kind = w.kind
           and l.id > w.id and l.state in ('done', 'pending', 'sending')))
-      or (w.state in ('pending', 'sending') and w.created_at < :waits_since)
+    )
     order by w.id
     """
 )

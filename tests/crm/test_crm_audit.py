@@ -261,17 +261,26 @@ def test_a_field_that_no_rule_gives_to_leadpipe_is_never_written(
     assert runtime.crm.people([person_id])[0]["firstName"] == "Ana"
 
 
-def test_writes_that_failed_or_wait_for_a_day_are_open(
-    runtime: Runtime, run: Callable[[], Audited], ask: Asking
+def test_writes_that_failed_or_wait_for_a_day_are_open_unless_the_person_is_gone(
+    account: Account, runtime: Runtime, run: Callable[[], Audited], ask: Asking
 ) -> None:
+    gone = account.add(firstName="Ana")
+    run()
+    account.delete(gone)
+    writes = (
+        ("failed", 3, "note", 1),
+        ("pending", 2, "tags", 1),
+        ("pending", 0, "task", 1),
+        ("failed", 3, "tags", gone),
+    )
     with runtime.engine.begin() as connection:
-        for state, days, kind in (("failed", 3, "note"), ("pending", 2, "tags"), ("pending", 0, "task")):
+        for state, days, kind, person_id in writes:
             connection.execute(
                 text(
                     "insert into ledger.writebacks (person_id, kind, marker, state, code, created_at, done_at) "
-                    "values (1, :kind, :kind, :state, 'RateLimited', :at, :at)"
+                    "values (:id, :kind, :kind || :id, :state, 'RateLimited', :at, :at)"
                 ),
-                {"kind": kind, "state": state, "at": ask.now - timedelta(days=days)},
+                {"kind": kind, "state": state, "at": ask.now - timedelta(days=days), "id": person_id},
             )
     found = [each.reason for each in run().differences if each.kind == "write"]
     assert found == ["note failed: RateLimited", "tags pending: RateLimited"]
