@@ -21,7 +21,7 @@ from leadpipe.messaging.doubt import Doubt
 from leadpipe.store import place
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Row
 
     from leadpipe.settings import Settings
 
@@ -32,8 +32,8 @@ NEVER_TAKEN, ELSEWHERE, WENT_BACK, CATCHING_UP = (
 )  # fmt: skip
 
 _READ = text(
-    "select (select value from ledger.controls where key = :key) as value, "
-    "(select coalesce(max(id), 0) from ledger.message_events) as mark"
+    "select (select value from ledger.controls where key = :key) as value, "  # noqa: S608 - our own text
+    f"(select coalesce(max(id), 0) from ledger.message_events) as mark, {place.COLUMNS}"
 )
 
 
@@ -78,7 +78,7 @@ def standing(connection: Connection, settings: Settings) -> Standing:
     row = connection.execute(_READ, {"key": KEY}).one()
     value: dict[str, Any] = row.value or {}
     doubt = _doubt(value)
-    why, words = _why_not(connection, settings, value, int(row.mark), doubt)
+    why, words = _why_not(row, settings, value, doubt)
     return Standing(
         is_here=why in {"", CATCHING_UP},
         why=why,
@@ -117,18 +117,16 @@ def remember(settings: Settings, found: Standing) -> None:
         mark.write(settings.home, ledger_id=found.ledger_id, epoch=found.epoch, mark=found.mark)
 
 
-def _why_not(
-    connection: Connection, settings: Settings, value: dict[str, Any], at: int, doubt: Doubt | None
-) -> tuple[str, str]:
+def _why_not(row: Row[Any], settings: Settings, value: dict[str, Any], doubt: Doubt | None) -> tuple[str, str]:
     if not value:
         return NEVER_TAKEN, _never_taken()
     if gone := value.get("went_back"):
         return WENT_BACK, _went_back(int(gone["from"]), int(gone["to"]))
-    if place.here(connection, settings).differs_from(value.get("place") or {}):
+    if place.of(row, settings).differs_from(value.get("place") or {}):
         return ELSEWHERE, _elsewhere(value, place.words(settings))
     seen = mark.read(settings.home, ledger_id=value["ledger_id"], epoch=value["epoch"])
-    if seen > at:
-        return WENT_BACK, _went_back(seen, at)
+    if seen > row.mark:
+        return WENT_BACK, _went_back(seen, row.mark)
     if doubt is not None and doubt.caught_up_at is None:
         return CATCHING_UP, _catching_up(doubt)
     return "", ""

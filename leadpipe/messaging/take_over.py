@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
+from leadpipe.audit import acts
 from leadpipe.messaging import doubt, mark, right
 from leadpipe.messaging.right import KEY, Standing
 from leadpipe.store import place
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
+# The kind of act in the audit log; the switch's is the same.
+ACT = "sending"
 # So many former holders are kept by name.
 FORMER_KEPT = 20
 
@@ -138,6 +141,8 @@ def take_over(
             doubt.doubt_passages(connection, until=until)
             _doubt_writebacks(connection, now)
         _put(connection, value, now)
+        act = {"right_to_send": value["how"], "here": value["words"], "from": former.get("words", "")}
+        acts.record(connection, kind=ACT, actor=by, now=now, detail=act | value.get("doubt", {}))
         found = right.standing(connection, settings)
     right.remember(settings, found)
     return found
@@ -147,6 +152,7 @@ def note_restored(connection: Connection, *, backup_at: datetime, now: datetime)
     """Leave word in a restored ledger that nobody holds its right, and of when it is."""
     value = _held(connection) | {"place": {}, "backup_at": backup_at.isoformat(), "restored_at": now.isoformat()}
     _put(connection, value, now)
+    acts.record(connection, kind=ACT, now=now, detail={"restored_from": backup_at})
 
 
 def note_went_back(engine: Engine, settings: Settings, *, now: datetime) -> None:

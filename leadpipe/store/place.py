@@ -22,8 +22,9 @@ import hashlib
 import os
 import socket
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import text
@@ -31,14 +32,15 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from leadpipe.settings import Settings
 
 # systemd writes the first, D-Bus the second; a container may have neither.
 MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
-_DATABASE = text(
-    "select (select system_identifier::text from pg_control_system()) as server, "
+# What the database itself tells, as columns of any query.
+COLUMNS = (
+    "(select system_identifier::text from pg_control_system()) as server, "
     "(select oid::text from pg_database where datname = current_database()) as database"
 )
 
@@ -71,22 +73,32 @@ class Place:
 
 
 def here(connection: Connection, settings: Settings) -> Place:
-    """The place of the ledger behind ``connection``, as this process sees it: one short query and two looks at files.
+    """The place of the ledger behind ``connection``, as this process sees it.
 
     Raises:
         OSError: the embedded server's folder cannot be read.
     """
-    row = connection.execute(_DATABASE).one()
+    return of(connection.execute(text(f"select {COLUMNS}")).one(), settings)
+
+
+def of(row: Row[Any], settings: Settings) -> Place:
+    """The place, from a row that has ``COLUMNS``: two looks at files, since every claim asks.
+
+    Raises:
+        OSError: the embedded server's folder cannot be read.
+    """
     if settings.database_url:
         return Place(server=row.server, database=row.database, address=address_of(settings.database_url))
-    return Place(server=row.server, database=row.database, machine=machine(), files=files_of(settings.home))
+    return Place(
+        server=row.server, database=row.database, machine=machine(MACHINE_ID_FILES), files=files_of(settings.home)
+    )
 
 
 def words(settings: Settings) -> str:
     """The place for people: host and home, or the address of a server of one's own."""
     if settings.database_url:
         return address_of(settings.database_url)
-    return f"{socket.gethostname()}:{settings.home.expanduser().resolve()}"
+    return f"{socket.gethostname()}:{_resolved(settings.home)}"
 
 
 def address_of(database_url: str) -> str:
@@ -99,9 +111,10 @@ def address_of(database_url: str) -> str:
     return f"{hosts}/{parts.path.lstrip('/')}"
 
 
-def machine() -> str:
-    """A hash of this machine's id, which itself should not be shown around; of nothing where there is none."""
-    for path in MACHINE_ID_FILES:
+@cache
+def machine(id_files: tuple[Path, ...]) -> str:
+    """A hash of this machine's id, which itself should not be shown around; ``none`` where there is none."""
+    for path in id_files:
         try:
             found = path.read_text().strip()
         except OSError:
@@ -113,6 +126,11 @@ def machine() -> str:
 
 def files_of(home: Path) -> str:
     """What a copy of the embedded server's files changes."""
-    data = home.expanduser().resolve() / "pg" / "data"
+    data = _resolved(home) / "pg" / "data"
     version, control = os.stat(data / "PG_VERSION"), os.stat(data / "global" / "pg_control")  # noqa: PTH116
     return f"{version.st_ino}:{version.st_ctime_ns}:{control.st_ino}"
+
+
+@cache
+def _resolved(home: Path) -> Path:
+    return home.expanduser().resolve()

@@ -255,6 +255,18 @@ def test_every_way_to_write_makes_its_table(lake: Lake, write: Callable[[Lake], 
     assert write(lake) == 1
 
 
+def test_a_catalog_of_an_older_ducklake_is_named_and_only_set_up_may_bring_it_up_to_date(lake: Lake) -> None:
+    """Bringing up a real one was tried by hand (docs/operations.md): its extension is in no lock file."""
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute("update lake_catalog.ducklake_metadata set value = '0.3' where key = 'version'")
+    fresh = Lake(database_url=lake.database_url, data_path=lake.data_path, home=lake.home)
+    with pytest.raises(duckdb.InvalidInputException, match="catalog version mismatch"):
+        fresh.query("select 1")
+    asked = [statement for statement in fresh.attach_statements() if "automatic_migration" in statement]
+    assert asked == []
+    assert "automatic_migration true" in " ".join(fresh.attach_statements(may_upgrade=True))
+
+
 class TestKeptOpen:
     def test_a_kept_connection_is_used_again_and_sees_what_others_committed_meanwhile(
         self, database_url: str, lake: Lake

@@ -77,18 +77,15 @@ def test_a_home_that_was_moved_and_written_to_is_the_same_place(home: Path) -> N
     assert place.files_of(home.with_name("elsewhere")) == before
 
 
-def test_another_machine_is_another_place_and_its_id_is_not_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_another_machine_is_another_place_and_its_id_is_not_told(tmp_path: Path) -> None:
     seen: list[str] = []
     for name in ("a" * 32, "b" * 32):
-        (tmp_path / "machine-id").write_text(name + "\n")
-        monkeypatch.setattr(place, "MACHINE_ID_FILES", (tmp_path / "none", tmp_path / "machine-id"))
-        seen.append(place.machine())
+        file = tmp_path / name[0]
+        file.write_text(name + "\n")
+        seen.append(place.machine((tmp_path / "none", file)))
         assert name not in seen[-1]
     assert seen[0] != seen[1]
-    monkeypatch.setattr(place, "MACHINE_ID_FILES", (tmp_path / "none",))
-    assert place.machine() == "none"
+    assert place.machine((tmp_path / "none",)) == "none"
 
 
 @pytest.mark.parametrize(
