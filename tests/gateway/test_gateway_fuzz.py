@@ -36,6 +36,7 @@ def test_no_route_answers_anything_but_what_it_may(http: TestClient, runtime: Ru
     operations = [found.ok() for found in schema.get_all_operations()]
     assert {operation.path for operation in operations} == {
         "/fub/{token}", "/twilio/status", "/twilio/inbound", "/ses/events", "/ses/inbound", "/u/{token}", "/healthz",
+        "/metrics",
     }  # fmt: skip
     for operation in operations:
         _fuzz(http, operation)
