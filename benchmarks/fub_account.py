@@ -54,7 +54,8 @@ def fill(store: FubStore, *, people: int, events: int) -> None:
                     "type": "Residential"}  # fmt: skip
         person = {"id": FIRST_PERSON + dice.randrange(people)}
         body = {"source": "Website", "type": kind, "person": person, "property": home, "occurredAt": stamp(at)}
-        store.add_event(body, at=at, is_quiet=True)
+        who, _ = store.add_event(body, at=at, is_quiet=True)
+        who.shown["lastActivity"] = stamp(at)
 
 
 if __name__ == "__main__":

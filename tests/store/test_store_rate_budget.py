@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -31,11 +31,18 @@ def said(context: str, limit: int, remaining: int | None, window: float = 10.0) 
     return Said(context=context, limit=limit, window_seconds=window, remaining=remaining)
 
 
+def begin_together(barrier: Any) -> None:
+    """Keep the barrier where this process's function finds it."""
+    globals()["all_are_there"] = barrier.wait
+
+
 def call_for_a_while(database_url: str, seconds: float, is_bulk: bool) -> list[float]:
     """What one process does: as many calls as it may, and when each left."""
     engine = ledger.connect(database_url)
     try:
         budget, left = budget_of(engine, window_seconds=1.0), []
+        engine.connect().close()
+        globals()["all_are_there"](120)
         until = time.time() + seconds
         while (now := time.time()) < until:
             turn = budget.take("global", is_bulk=is_bulk)
@@ -49,7 +56,8 @@ def call_for_a_while(database_url: str, seconds: float, is_bulk: bool) -> list[f
 
 
 def test_three_processes_together_use_the_limit_and_do_not_break_it(database_url: str) -> None:
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as processes:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(3, spawn, initializer=begin_together, initargs=(spawn.Barrier(3),)) as processes:
         calls = list(processes.map(call_for_a_while, [database_url] * 3, [3.0] * 3, [False, True, True]))
     moments = sorted(moment for each in calls for moment in each)
     seconds = moments[-1] - moments[0]
