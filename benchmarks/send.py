@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -31,7 +31,7 @@ import psutil
 from pydantic import SecretStr
 
 from benchmarks.instant import TWILIO_PATH
-from benchmarks.machine import server_cpu_seconds
+from benchmarks.machine import cpu_seconds, server_cpu_seconds
 from leadpipe.cli.services import free_port
 from leadpipe.clock import FixedClock
 from leadpipe.runtime import Runtime
@@ -84,7 +84,7 @@ def _measure(home: Path, endpoint: str, options: argparse.Namespace) -> dict[str
     runtime.set_up()
     result: dict[str, Any] = {}
     if not options.no_procrastinate:
-        points = _procrastinate(runtime.database_url, endpoint)
+        points = _procrastinate(runtime.database_url, endpoint, home)
         best = max((point["jobs_per_second"] for point in points), default=None)
         result |= {"procrastinate_per_second": best, "procrastinate_points": points}
     begun = time.perf_counter()
@@ -390,7 +390,7 @@ def _is_whole(runtime: Runtime, count: int, taken: int) -> bool:
 # the other side
 
 
-def _procrastinate(database_url: str, endpoint: str) -> list[dict[str, Any]]:
+def _procrastinate(database_url: str, endpoint: str, home: Path) -> list[dict[str, Any]]:
     python = _private_python()
     if python is None:
         return []
@@ -402,6 +402,7 @@ def _procrastinate(database_url: str, endpoint: str) -> list[dict[str, Any]]:
         before = _taken(endpoint)
         command = [python, script, "work", database_url, url, str(at_once)]
         workers = _ready([command] * processes, stderr=subprocess.DEVNULL)
+        cpu_before = _cpu_seconds(workers, home)
         begun = _go(workers)
         # The jobs are done when the provider has them all; a worker takes its time to end.
         while _taken(endpoint) - before < JOBS:
@@ -409,11 +410,31 @@ def _procrastinate(database_url: str, endpoint: str) -> list[dict[str, Any]]:
                 sys.exit("procrastinate's workers ended before their jobs were done")
             time.sleep(0.02)
         seconds = time.monotonic() - begun
+        cpu_ms = [
+            1000 * (after - before) / JOBS
+            for before, after in zip(cpu_before, _cpu_seconds(workers, home), strict=True)
+        ]
         for worker in workers:
             worker.wait(60)
-        points.append({"processes": processes, "at_once": at_once, "jobs_per_second": round(JOBS / seconds)})
+        points.append(
+            {
+                "processes": processes,
+                "at_once": at_once,
+                "jobs_per_second": round(JOBS / seconds),
+                "cpu_ms_per_job": {"workers": round(cpu_ms[0], 3), "postgresql": round(cpu_ms[1], 3)},
+            }
+        )
         _tell(f"procrastinate, {processes} x {at_once}: {points[-1]['jobs_per_second']} jobs/s")
     return points
+
+
+def _cpu_seconds(workers: Sequence[subprocess.Popen[str]], home: Path) -> tuple[float, float]:
+    """What the workers and PostgreSQL have computed so far; a worker that has ended counts no more."""
+    spent = 0.0
+    for worker in workers:
+        with suppress(psutil.Error):
+            spent += cpu_seconds(worker.pid)
+    return spent, server_cpu_seconds(home)
 
 
 def _private_python() -> str | None:

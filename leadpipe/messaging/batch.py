@@ -246,14 +246,15 @@ class Batch:
         booked = self._connection.execute(
             text(
                 "insert into ledger.attempts (message_id, worker, provider, started_at) "
-                "select * from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:providers as text[]), "
-                "cast(:starts as timestamptz[])) returning id, message_id::text"
+                "select id, :worker, provider, :now "
+                "from unnest(cast(:ids as uuid[]), cast(:providers as text[])) as going (id, provider) "
+                "returning id, message_id::text"
             ),
             {
                 "ids": ids,
-                "workers": [self._worker] * len(ids),
+                "worker": self._worker,
                 "providers": [self._providers[row.channel] for row in rows],
-                "starts": [self._now] * len(ids),
+                "now": self._now,
             },
         )
         attempt_of = {message_id: attempt_id for attempt_id, message_id in booked}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from leadpipe.messaging.last_look import LastLook
 
 # How long a result waits for those that come with it: one commit for all costs less than each its own.
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.01
 
 
 class Calls:
@@ -55,6 +55,8 @@ class Calls:
         self._done: SimpleQueue[Called | None] = SimpleQueue()
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
+        # Asked of each channel once: asking whether an object keeps a protocol costs as much as judging a message.
+        self._pools = {name: one for name, one in channels.items() if isinstance(one, PooledChannel)}
         self._pooled: dict[str, SendPooled] = {}
         self._count_under_way = 0
         self._count_unheard = 0
@@ -76,11 +78,11 @@ class Calls:
             self._count_unheard += len(claimed)
         pooled: list[tuple[SendPooled, Claimed]] = []
         for one in claimed:
-            channel = self._channels[one.request.channel]
-            if isinstance(channel, PooledChannel):
-                pooled.append((self._pool_of(one.request.channel, channel), one))
+            name = one.request.channel
+            if name in self._pools:
+                pooled.append((self._pool_of(name), one))
             else:
-                self._threads.submit(self._call, channel, one, held_at)
+                self._threads.submit(self._call, self._channels[name], one, held_at)
         if pooled and self._portal is not None:
             self._portal.start_task_soon(self._call_all, pooled, held_at)
 
@@ -163,14 +165,14 @@ class Calls:
             result = _unsendable(error)
         self._done.put((claimed, result))
 
-    def _pool_of(self, name: str, channel: PooledChannel) -> SendPooled:
+    def _pool_of(self, name: str) -> SendPooled:
         """The channel's kept connections, opened at its first message and closed with the drain."""
         if name not in self._pooled:
             from anyio.from_thread import start_blocking_portal
 
             if self._portal is None:
                 self._portal = self._stack.enter_context(start_blocking_portal("asyncio", {"use_uvloop": True}))
-            opening = self._portal.wrap_async_context_manager(channel.pooled(self._concurrency))
+            opening = self._portal.wrap_async_context_manager(self._pools[name].pooled(self._concurrency))
             self._pooled[name] = self._stack.enter_context(opening)
         return self._pooled[name]
 

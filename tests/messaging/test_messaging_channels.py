@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from leadpipe.clock import FixedClock
@@ -27,6 +29,7 @@ from leadpipe.settings import Settings
 
 SID = "SM" + "a" * 32
 SHORT = 0.4
+WIRE = st.characters(exclude_categories=["Cs"])
 
 
 @dataclass
@@ -349,6 +352,16 @@ def test_a_text_carries_our_id_in_its_callback_and_the_words_as_they_stand(
         "occ": ["2"],
     }
     assert "rp=all" in callback.fragment
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(WIRE), max_size=5))
+@example(
+    {"Body": "50% off & more; a=b + c? #1\r\n“Ünïcode” 👋", "StatusCallback": "https://h.example/s?mid=1&a=%20#rc=3"}
+)
+def test_a_form_says_what_was_put_into_it(values: dict[str, str]) -> None:
+    form = twilio_api.form_of(values)
+    assert form.isascii() and ";" not in form and "#" not in form
+    assert dict(parse_qsl(form, keep_blank_values=True, strict_parsing=bool(values))) == values
 
 
 @dataclass

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
@@ -75,11 +76,16 @@ def build_client(settings: Settings) -> Client:
     )
 
 
+def form_of(values: Mapping[str, Any]) -> str:
+    """Names and values as a form or a query carries them; the standard library's own costs as much as the call."""
+    from yarl import URL
+
+    return URL.build(query={name: str(value) for name, value in values.items()}).raw_query_string
+
+
 def status_callback(settings: Settings, request: SendRequest) -> str:
     """Where Twilio reports on this message; the query names it, so that a report binds without Twilio's id."""
-    query = urlencode(
-        {"mid": request.message_id, "plan": request.plan, "step": request.step, "occ": request.occurrence}
-    )
+    query = form_of({"mid": request.message_id, "plan": request.plan, "step": request.step, "occ": request.occurrence})
     return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}#{_OVERRIDES}"
 
 

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from twilio.http import AsyncHttpClient
@@ -55,7 +55,7 @@ class PooledHttpClient(AsyncHttpClient):
         if auth := kwargs.get("auth"):
             headers["Authorization"] = _basic(*auth)
         async with self._session.request(
-            method, address, data=urlencode(kwargs["data"], doseq=True).encode(), headers=headers, allow_redirects=False
+            method, address, data=twilio_api.form_of(kwargs["data"]).encode(), headers=headers, allow_redirects=False
         ) as answer:
             words = await answer.text("utf-8", "replace")
             if answer.status == 429:
