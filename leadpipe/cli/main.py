@@ -19,6 +19,7 @@ from leadpipe.cli import (
     demo,
     doctor,
     down,
+    explain,
     gateway,
     inbox,
     messages,
@@ -26,10 +27,12 @@ from leadpipe.cli import (
     numbers,
     person,
     policy,
+    replay,
     retention,
     sandbox,
     send_worker,
     sending,
+    simulate,
     sql,
     up,
     webhooks,
@@ -75,6 +78,9 @@ app.add_typer(messages.app, name="messages")
 app.add_typer(policy.app, name="policy")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(sending.app, name="sending")
+app.command("explain")(explain.explain)
+app.command("replay")(replay.replay)
+app.command("simulate")(simulate.simulate)
 app.command("classify")(classify.classify)
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(person.app, name="person")

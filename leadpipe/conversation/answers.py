@@ -7,6 +7,7 @@ email. What does not: words by a model (``openai_writer``), whether they may go 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -14,7 +15,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.conversation.plain import plain
-from leadpipe.outreach.templates import email_text
+from leadpipe.outreach.templates import email_text, tail_source
+from leadpipe.store.inputs import Input
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
@@ -59,9 +61,9 @@ def choose(key: str, text: str, known: Known, market: str) -> str:
     return "market" if market and _MARKET.search(words) else key
 
 
-def words_of(key: str, language: str, variables: Mapping[str, Any]) -> str:
-    """The words of one answer."""
-    entry = _texts()[key]
+def words_of(key: str, language: str, variables: Mapping[str, Any], *, source: str = "") -> str:
+    """The words of one answer; ``source`` is another text of ``answers.yaml`` than today's."""
+    entry = _texts(source)[key]
     template = _environment().from_string(entry.get(language) or entry["en"])
     return " ".join(template.render(variables).split())
 
@@ -89,12 +91,24 @@ def as_text(words: str, *, assistant: str, brokerage: str, language: str, has_hi
     return f"{signed}. {STOP_HINT[language]}" if has_hint else signed
 
 
-def as_email(words: str, variables: Mapping[str, Any]) -> str:
+def framed(words: str, channel: str, frame: Mapping[str, Any], *, tail: str | None = None) -> str:
+    """The body of an answer: its words in the frame of the channel; ``frame`` is kept with the message.
+
+    Args:
+        words: what is said.
+        channel: the lead's.
+        frame: an email's variables, or the arguments of ``as_text``.
+        tail: an email's tail; None takes today's file.
+    """
+    return as_email(words, frame, tail=tail) if channel == "email" else as_text(words, **frame)
+
+
+def as_email(words: str, variables: Mapping[str, Any], *, tail: str | None = None) -> str:
     """An email's text part: greeting, words, tail."""
     hello = "Hola" if variables["language"] == "es" else "Hi"
     name = variables["first_name"]
     greeting = f"{hello} {name}," if name != "there" else ("Hola:" if hello == "Hola" else "Hello,")
-    return email_text(f"{greeting}\n\n{words}", {**variables, "listings": []})
+    return email_text(f"{greeting}\n\n{words}", {**variables, "listings": []}, tail=tail)
 
 
 def version() -> str:
@@ -102,16 +116,22 @@ def version() -> str:
     return hashlib.sha256(_source().encode()).hexdigest()[:12]
 
 
+def as_input(language: str) -> Input:
+    """The words of all answers and the tail of an email, as they are kept with the messages made of them."""
+    content = json.dumps({"answers": _source(), "tail": tail_source(language)}, ensure_ascii=False, indent=1)
+    return Input(kind="answers", version=version(), name="answers", content=content)
+
+
 @lru_cache(maxsize=1)
 def _source() -> str:
     return (files("leadpipe.conversation") / "answers.yaml").read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=1)
-def _texts() -> dict[str, Any]:
+@lru_cache(maxsize=4)
+def _texts(source: str = "") -> dict[str, Any]:
     import yaml
 
-    return yaml.safe_load(_source())
+    return yaml.safe_load(source or _source())
 
 
 @lru_cache(maxsize=1)

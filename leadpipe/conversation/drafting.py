@@ -115,24 +115,24 @@ class _Desk:
 
     def rule_built(self, key: str) -> str:
         """The words of a rule-built answer."""
+        return answers.words_of(key, self._language, self._values())
+
+    def _values(self) -> dict[str, str]:
+        """What the words of a rule-built answer are filled with."""
         name = self._variables["first_name"]
         home = self._known.row.property or {}
         told = {FAMILIES[fact.key] for fact in self._read.facts}
-        return answers.words_of(
-            key,
-            self._language,
-            {
-                "name": "" if name == "there" else f" {name}" if self._language == "es" else f", {name}",
-                "agent": self._variables["agent_name"],
-                "brokerage": self._settings.brokerage_name,
-                "assistant": self._settings.assistant_name,
-                "question": answers.next_question(self._known, told, self._language),
-                "address": home.get("street", ""),
-                "price": f"${float(home.get('price_usd') or 0):,.0f}",
-                "asked_on": self._asked_on(),
-                "market": self._market,
-            },
-        )
+        return {
+            "name": "" if name == "there" else f" {name}" if self._language == "es" else f", {name}",
+            "agent": self._variables["agent_name"],
+            "brokerage": self._settings.brokerage_name,
+            "assistant": self._settings.assistant_name,
+            "question": answers.next_question(self._known, told, self._language),
+            "address": str(home.get("street") or ""),
+            "price": f"${float(home.get('price_usd') or 0):,.0f}",
+            "asked_on": self._asked_on(),
+            "market": self._market,
+        }
 
     def facts(self) -> list[str]:
         """What a model may say: the home asked about as the inquiry stated it, the agent, the market sentence."""
@@ -150,16 +150,15 @@ class _Desk:
         newest, settings = self._turn.newest, self._settings
         point = self._behind.contact_point_id
         assert point is not None
-        if newest.channel == "email":
-            body = answers.as_email(words, self._variables)
-        else:
-            body = answers.as_text(
-                words,
-                assistant=settings.assistant_name,
-                brokerage=settings.brokerage_name,
-                language=self._language,
-                has_hint=self._behind.has_hint and newest.channel == "sms",
-            )
+        frame: dict[str, Any] = dict(self._variables)
+        if newest.channel != "email":
+            frame = {
+                "assistant": settings.assistant_name,
+                "brokerage": settings.brokerage_name,
+                "language": self._language,
+                "has_hint": self._behind.has_hint and newest.channel == "sms",
+            }
+        body = answers.framed(words, newest.channel, frame)
         return Intent(
             id=str(uuid4()),
             person_id=self._known.row.person_id,
@@ -182,6 +181,9 @@ class _Desk:
             evidence={
                 "inbound_ids": self._turn.ids,
                 "answer": more.get("answer", ""),
+                "answers_version": answers.version(),
+                "values": {} if is_model_written else self._values(),
+                "frame": frame,
                 "model": more.get("model", ""),
                 "intent": self._read.reading.intent,
                 "confidence": self._read.reading.confidence,
@@ -189,6 +191,7 @@ class _Desk:
                 "facts_given": self.facts() if is_model_written else [],
                 "segments": count_segments(body).count if newest.channel == "sms" else 0,
             },
+            inputs=(answers.as_input(self._language), *((openai_writer.as_input(),) if is_model_written else ())),
         )
 
     def _subject(self) -> str:

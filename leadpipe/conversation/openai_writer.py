@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from leadpipe.conversation.openai_client import OpenAiClient, Usage, quoted
 from leadpipe.conversation.turn import Turn
+from leadpipe.store.inputs import Input
 
 PROMPT_VERSION = "draft-1"
 LONGEST = {"sms": 240, "whatsapp": 400, "email": 900}
@@ -72,6 +73,11 @@ def write(client: OpenAiClient, turn: Turn, *, facts: Sequence[str]) -> Drafted:
     words = " ".join(answer.value.body.split()) if answer.value else ""
     problem = answer.problem or fault_of(words, known=f"{given}\n{turn.text}", channel=turn.newest.channel)
     return Drafted(words="" if problem else words, model=answer.model, usage=answer.usage, problem=problem)
+
+
+def as_input() -> Input:
+    """The prompt as it is kept with the drafts made of it; the words themselves are a recorded input."""
+    return Input(kind="prompt", version=PROMPT_VERSION, name="draft prompt", content=INSTRUCTIONS)
 
 
 def fault_of(words: str, *, known: str, channel: str) -> str:

@@ -113,7 +113,7 @@ class Batch:
         for row, verdict in zip(standing, verdicts, strict=True):
             if self._judged(row, verdict, is_released=row.id in released):
                 going.append(row)
-        gate.record(self._connection, subjects, verdicts, moment="claim", now=self._now)
+        gate.record(self._connection, subjects, verdicts, moment="claim", now=self._now, settings=self._settings)
         write(self._connection, safeguards.unguarded(self._connection, self._moves, self._settings), at=self._now)
         found.claimed = self._book(going)
         doubt.settle_passages(self._connection, [row.id for row in going], self._gap)

@@ -1,7 +1,7 @@
 """From the ledger's rows to policy cases: what is known about the receivers of some messages.
 
-What lives here: one reading per kind of fact, for one message or for tens of thousands, and the frozen form of what was
-read. What does not: any rule (``policy``), what follows from a verdict (``claim``, ``enqueue``, ``review``).
+What lives here: one reading per kind of fact, for one message or for tens of thousands. What does not: any rule and the
+form in which a case is kept (``policy``), what follows from a verdict (``claim``, ``enqueue``, ``review``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 import orjson
 
-from leadpipe.leads.place import prefix_of
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
 from leadpipe.policy.case import (
     Case,
@@ -285,6 +284,20 @@ def _answers(connection: Connection, values: Mapping[str, Any]) -> list[_Rows]:
         return [cursor.fetchall() for cursor in asked]
 
 
+_ONE_CONSENT: LiteralString = """
+    select person_id, contact_point_id, id, level, channel, at, source, scope, seller, expires_at,
+      case when level = 'pewc' then evidence::text end
+    from ledger.consents where id = any(%(ids)s::bigint[])
+    """
+
+
+def read_consents(connection: Connection, ids: Iterable[int]) -> dict[int, Consent]:
+    """These consents as a case holds them, by id; what is no longer there is left out."""
+    driver = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection.driver_connection)
+    rows = driver.execute(_ONE_CONSENT.encode(), {"ids": id_array(ids)}).fetchall()
+    return {row[2]: _consent(row) for row in rows}
+
+
 def _consent(row: tuple[Any, ...]) -> Consent:
     _, _, consent_id, level, channel, at, source, scope, seller, expires_at, proof = row
     return Consent(
@@ -303,25 +316,3 @@ def _consent(row: tuple[Any, ...]) -> Consent:
 def id_array(ids: Iterable[int]) -> str:
     """Ids as PostgreSQL writes an array: thousands of them pass as one parameter, not one by one."""
     return "{" + ",".join(map(str, sorted(ids))) + "}"
-
-
-def frozen(case: Case) -> dict[str, Any]:
-    """What the verdict depended on, as JSON: no address, no words (they are the message's own columns).
-
-    A consent's proof stays in its own row, which nothing changes and its id names.
-    """
-    contact = case.contact
-    return {
-        "judged_for": case.now,
-        "place": [contact.zip, contact.city, contact.state, contact.country],
-        "phone_prefix": prefix_of(contact.phone),
-        "consents": [[c.id, c.level, c.channel, c.at] for c in case.consents],
-        "suppressions": [[s.channel, s.source, s.at] for s in case.suppressions],
-        "history": [[i.direction, i.channel, i.purpose, i.at] for i in case.history],
-        "inquiry_at": case.relationship.inquiry_at,
-        "dnc": [case.dnc.listed, case.dnc.checked_at],
-        "state_lists": [[each.state, each.listed, each.checked_at] for each in case.state_lists],
-        "reassigned": [case.reassigned.result, case.reassigned.checked_at],
-        "refusals_read_at": case.refusals_read_at,
-        "is_template": case.is_template,
-    }

@@ -37,7 +37,12 @@ def numbered(values: Sequence[str]) -> dict[str, str]:
 
 def filled(name: str, values: Mapping[str, str]) -> str:
     """The words as the provider renders them."""
-    return _PLACE.sub(lambda found: values[found[1]], APPROVED[name])
+    return substituted(APPROVED[name], values)
+
+
+def substituted(words: str, values: Mapping[str, str]) -> str:
+    """Words with ``{{1}}`` in them, their values in place."""
+    return _PLACE.sub(lambda found: values[found[1]], words)
 
 
 def values_for(variables: object, body: str) -> dict[str, str] | None:

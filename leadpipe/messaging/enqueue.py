@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.messaging import failpoints, gate
-from leadpipe.messaging.cases import Subject, frozen, read_cases
+from leadpipe.messaging.cases import Subject, read_cases
 from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.entry import Entry, enter, known_intents
 from leadpipe.messaging.protocol import State
+from leadpipe.policy.frozen import frozen
+from leadpipe.store import inputs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -169,8 +171,10 @@ def _enter(
         [v for v, keep in zip(verdicts, is_new, strict=True) if keep],
         moment="enqueue",
         now=now,
+        settings=settings,
     )
     kept = [entry for entry, keep in zip(entries, is_new, strict=True) if keep]
+    inputs.keep(connection, {one for entry in kept for one in entry.intent.inputs}, now=now)
     gate.write_rows(
         connection,
         "decisions (person_id, plan, step, outcome, code, run_key, message_id, at)",

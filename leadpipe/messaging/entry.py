@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, cast
@@ -59,6 +59,11 @@ def evidence_of(intent: Intent, inputs: dict[str, Any]) -> tuple[str, str]:
     return frozen.decode(), hashlib.sha256(frozen).hexdigest()
 
 
+def digest(evidence: Mapping[str, Any]) -> str:
+    """The hash of evidence that came back from the ledger; the one it was written under, unless it was changed."""
+    return hashlib.sha256(_dumped(dict(evidence))).hexdigest()
+
+
 def _dumped(value: dict[str, Any]) -> bytes:
     options = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
     try:
@@ -83,7 +88,7 @@ def _without_nul(value: Any) -> Any:
     return value
 
 
-def _storable(words: str) -> str:
+def storable(words: str) -> str:
     """Words as PostgreSQL can hold them: without NUL and without halves of surrogate pairs."""
     if "\x00" in words:
         words = words.replace("\x00", "")
@@ -188,8 +193,8 @@ def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:
         intent.purpose,
         intent.template,
         intent.template_version,
-        _storable(intent.subject),
-        _storable(intent.body),
+        storable(intent.subject),
+        storable(intent.body),
         segments,
         intent.score_pct,
         intent.priority,

@@ -16,8 +16,10 @@ import orjson
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import Subject, read_cases
 from leadpipe.messaging.protocol import State
+from leadpipe.policy.frozen import frozen
 from leadpipe.policy.pack import Pack, PolicySettings, load_pack
 from leadpipe.policy.verdict import Verdict, judge_many, unjudgeable
+from leadpipe.store import inputs
 
 if TYPE_CHECKING:
     from psycopg import Cursor
@@ -42,9 +44,7 @@ def judge(connection: Connection, subjects: Sequence[Subject], *, now: datetime,
 
 def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
     """One verdict per case, each under the pack of the day it is judged for."""
-    from leadpipe.outreach.offers import load_offers
-
-    policy = PolicySettings.of(settings, approved_offers=tuple(offer.text for offer in load_offers()))
+    policy = policy_of(settings)
     packs: dict[date, Pack] = {}
     verdicts: list[Verdict] = []
     start = 0
@@ -55,6 +55,13 @@ def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
             verdicts += _judged(cases[start:end], pack, policy)
             start = end
     return verdicts
+
+
+def policy_of(settings: Settings) -> PolicySettings:
+    """What of the settings verdicts depend on, with the offers that counsel approved."""
+    from leadpipe.outreach.offers import load_offers
+
+    return PolicySettings.of(settings, approved_offers=tuple(offer.text for offer in load_offers()))
 
 
 def _judged(cases: Sequence[Case], pack: Pack, policy: PolicySettings) -> list[Verdict]:
@@ -93,14 +100,39 @@ def state_for(
 
 
 def record(
-    connection: Connection, subjects: Sequence[Subject], verdicts: Sequence[Verdict], *, moment: str, now: datetime
+    connection: Connection,
+    subjects: Sequence[Subject],
+    verdicts: Sequence[Verdict],
+    *,
+    moment: str,
+    now: datetime,
+    settings: Settings,
 ) -> None:
-    """Keep the verdicts with every rule's own finding and the evidence; ``moment`` is enqueue, claim or release."""
+    """Keep the verdicts with every rule's own finding and the evidence; ``moment`` is enqueue, claim or release.
+
+    Rules and settings are kept as texts, once each, and the case with its verdict (at enqueue it stands in the
+    message's evidence), so that the same judgement can be made again.
+    """
+    policy = policy_of(settings)
+    packs = [load_pack(day).as_input() for day in {verdict.now.date() for verdict in verdicts}]
+    if verdicts:
+        inputs.keep(connection, [*packs, policy.as_input()], now=now)
+    extra: dict[str, Any] = {"settings": policy.version}
     write_rows(
         connection,
         "verdicts (message_id, moment, decision, code, rule, until_at, pack_version, detail, judged_at)",
         (
-            (s.message_id, moment, v.decision, v.code or None, v.rule or None, v.until, v.pack_version, detail(v), now)
+            (
+                s.message_id,
+                moment,
+                v.decision,
+                v.code or None,
+                v.rule or None,
+                v.until,
+                v.pack_version,
+                detail(v, **extra, **({} if moment == "enqueue" else {"case": frozen(v.case)})),
+                now,
+            )
             for s, v in zip(subjects, verdicts, strict=True)
         ),
     )
@@ -121,10 +153,10 @@ def _tell(connection: Connection, subject: Subject, verdict: Verdict, now: datet
     )
 
 
-def detail(verdict: Verdict) -> str:
-    """A verdict's findings and evidence as JSON."""
+def detail(verdict: Verdict, **more: Any) -> str:
+    """A verdict's findings and evidence as JSON, and what else is kept beside them."""
     found = {"findings": [finding.as_json() for finding in verdict.findings], "evidence": verdict.evidence()}
-    return orjson.dumps(found).decode()
+    return orjson.dumps({**found, **more}, option=orjson.OPT_UTC_Z).decode()
 
 
 def write_rows(connection: Connection, target: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadpipe.store.inputs import Input
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +24,7 @@ class Intent:
         body: the words: the text part of an email, or the whole SMS. They are stored and sent as they stand.
         variables: values of the template, frozen into the evidence.
         evidence: frozen inputs of the decision: feature row, model version, snapshot id ...
+        inputs: the texts it was made from (plan, template), kept once each with the message.
         needs_review: a person must release it first (text written by a model, unless the plan says otherwise).
         priority: 0 goes first.
         expires_at: after this it is stale whatever else holds; None leaves it to the setting.
@@ -48,3 +52,4 @@ class Intent:
     due_at: datetime
     expires_at: datetime | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    inputs: tuple[Input, ...] = ()

@@ -94,7 +94,7 @@ def release(engine: Engine, message_id: str, *, by: str, now: datetime, settings
             return _moved(connection, row, Event.EXPIRE, State.EXPIRED, "stale", by, now)
         subject = _subject(row, now)
         [verdict] = gate.judge(connection, [subject], now=now, settings=settings)
-        gate.record(connection, [subject], [verdict], moment="release", now=now)
+        gate.record(connection, [subject], [verdict], moment="release", now=now, settings=settings)
         state, code, until = gate.state_for(verdict, row.id, is_released=True)
         if state is State.HELD and until is not None:
             until = max(until, row.due_at)

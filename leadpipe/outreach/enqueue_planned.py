@@ -10,12 +10,12 @@ changed is left out with its reason. A run that dies halfway goes on when it is 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -199,8 +199,17 @@ def _record(
         b"run_key text, detail jsonb) on commit drop"
     )
     cursor.execute(b"truncate deciding")
-    detail = json.dumps({"run_key": run_key})
     with cursor.copy(b"copy deciding from stdin") as copy:
         for row, outcome, code in decided:
+            detail = _detail(row.planned_at, row.reason, row.outcome == "planned", run_key)
             copy.write_row((row.person_id, row.plan, row.step, outcome, code or None, row.planned_run_key, detail))
     cursor.execute(_RECORD, {"now": now})
+
+
+@lru_cache(maxsize=4096)
+def _detail(planned_at: datetime | None, reason: str, was_planned: bool, run_key: str) -> str:
+    """What a decision says besides its outcome: when it was planned, the reason in words, the run that kept it."""
+    import orjson
+
+    detail = {"run_key": run_key, "planned_at": planned_at, "reason": reason, "was_planned": was_planned}
+    return orjson.dumps(detail, option=orjson.OPT_UTC_Z).decode()

@@ -72,4 +72,5 @@ def intent_for(
         due_at=due_at,
         expires_at=expires_at,
         evidence={"facts": sorted(known.facts), **(evidence or {})},
+        inputs=(plan.as_input(), rendered.source),
     )

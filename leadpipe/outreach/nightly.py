@@ -6,10 +6,10 @@ What lives here: the decision for one person and one plan, without a store. What
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from leadpipe.outreach import enrol, walk
 from leadpipe.outreach.plan import SendStep
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from leadpipe.outreach.facts import Known, PersonRow
     from leadpipe.outreach.history import History
     from leadpipe.outreach.plan import Plan
+    from leadpipe.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,72 @@ class Night:
     aged_before: datetime
     stop_stages: frozenset[str]
     plans: Mapping[str, Plan]
+
+
+def night_of(plans: Mapping[str, Plan], settings: Settings, now: datetime) -> Night:
+    """The night of a planning at ``now``."""
+    return Night(
+        now=now,
+        aged_before=now - timedelta(days=settings.aged_after_days),
+        stop_stages=frozenset(settings.stop_stages),
+        plans=plans,
+    )
+
+
+def in_order(plans: Mapping[str, Plan]) -> list[Plan]:
+    """The nightly plans that are not paused, the one that goes first first."""
+    wanted = (plan for plan in plans.values() if plan.trigger == "nightly" and not plan.is_paused)
+    return sorted(wanted, key=lambda plan: (plan.priority, plan.name))
+
+
+class Decided(NamedTuple):
+    """What one plan does with a person; ``known`` is there when the plan takes them up."""
+
+    plan: Plan
+    found: Entry | Refusal
+    known: Known | None
+
+
+def decide(
+    plans: Iterable[Plan],
+    row: PersonRow,
+    history: History,
+    night: Night,
+    zone: str,
+    *,
+    know: Callable[[PersonRow], Known],
+    points_taken: Container[tuple[int, str]],
+) -> Iterator[Decided]:
+    """One outcome per plan, in the order of the plans; one that gives way to a plan entered tonight waits for it.
+
+    Args:
+        plans: nightly plans, the first goes first.
+        row: the person.
+        history: their past.
+        night: what all decisions of the planning share.
+        zone: the person's own clock.
+        know: their facts, asked for at most once and only when a plan needs them.
+        points_taken: contact points, by plan, that another record has a message at tonight.
+    """
+    entered: list[Plan] = []
+    known: Known | None = None
+    for plan in plans:
+        higher = next((other for other in entered if enrol.gives_way(plan, other)), None)
+        found: Entry | Refusal | None
+        if higher is not None:
+            found = Refusal(
+                outcome="outranked", code=higher.name, reason=f"enters {higher.name} tonight, which goes first"
+            )
+        elif (found := ruled_out(plan, row, history, night, zone)) is None:
+            known = known or know(row)
+            found = enter(plan, known, history, night, zone)
+            if isinstance(found, Entry) and (found.contact_point_id, plan.name) in points_taken:
+                found = same_contact_point()
+        if isinstance(found, Entry):
+            entered.append(plan)
+            yield Decided(plan, found, known)
+        else:
+            yield Decided(plan, found, None)
 
 
 def last_contact_at(row: PersonRow) -> datetime:

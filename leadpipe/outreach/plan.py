@@ -15,11 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.outreach.timing import Delay
+from leadpipe.store.inputs import Input
 
 # What a step or an audience may ask about a person; ``facts`` computes each.
 FACTS = frozenset(
@@ -156,6 +157,7 @@ class Plan(_Part):
     is_paused: bool = False
     runs_beside: bool = False
     steps: tuple[Step, ...] = Field(min_length=1)
+    _text: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _holds_together(self) -> Plan:
@@ -187,6 +189,15 @@ class Plan(_Part):
     def version(self) -> str:
         """Hash of the content: comments and layout of the file do not change it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+    def came_from(self, text: str) -> Plan:
+        """Remember the file's own text, every byte of it; returns the plan."""
+        self._text = text
+        return self
+
+    def as_input(self) -> Input:
+        """The file as it is kept with the messages that the plan led to."""
+        return Input(kind="plan", version=self.version, name=self.name, content=self._text)
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -70,18 +70,29 @@ def read_plan(path: Path, *, templates: Collection[str] = ()) -> Plan:
     Raises:
         ConfigurationError: ``file:line:column: what is wrong and what to do``, one line per problem.
     """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _Positions(path).fail(None, f"cannot be read: {error}") from error
+    return plan_of(text, path, templates=templates)
+
+
+def plan_of(text: str, path: Path, *, templates: Collection[str] = ()) -> Plan:
+    """The plan that a file's text says; ``path`` only names it.
+
+    Raises:
+        ConfigurationError: as ``read_plan``.
+    """
     positions = _Positions(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise positions.fail(error.problem_mark, f"not readable as YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise positions.fail(None, f"cannot be read: {error}") from error
     if node is None:
         raise positions.fail(None, "the file is empty; a plan needs name, trigger and steps")
     data = positions.data(node)
     try:
-        plan = Plan.model_validate(data)
+        plan = Plan.model_validate(data).came_from(text)
     except ValidationError as error:
         lines = [
             str(positions.fail(positions.nearest(_place(problem)), _advice(problem["loc"], problem["msg"])))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,17 +20,18 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from leadpipe.market import tables as market_tables
-from leadpipe.outreach import enrol, nightly, queue
+from leadpipe.outreach import nightly, queue
 from leadpipe.outreach.facts import Known, know, people, zip_of
 from leadpipe.outreach.history import History, read_history
-from leadpipe.outreach.nightly import Entry, Night, Refusal
+from leadpipe.outreach.nightly import Entry, Refusal
 from leadpipe.outreach.offers import offer_to
-from leadpipe.outreach.plan import load_plans
+from leadpipe.outreach.plan import SendStep, load_plans
 from leadpipe.outreach.queue import QueueRow
-from leadpipe.outreach.templates import render
+from leadpipe.outreach.templates import render, sources_of
 from leadpipe.outreach.timing import spread
-from leadpipe.outreach.variables import market_variables_for, variables_for
+from leadpipe.outreach.variables import LANGUAGES, market_variables_for, variables_for
 from leadpipe.outreach.zone import zone_of
+from leadpipe.store import inputs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from leadpipe.outreach.facts import PersonRow
     from leadpipe.outreach.plan import Plan
     from leadpipe.settings import Settings
+    from leadpipe.store.inputs import Input
     from leadpipe.store.lake import Lake
 
 # People of one query; memory follows this, not the number of leads.
@@ -99,8 +101,8 @@ def plan(
     """Compute the rows of every nightly plan for these cohorts and replace them in ``outreach.queue``.
 
     Every person of the cohorts gets exactly one row per nightly plan: ``planned`` with rendered words, or another
-    outcome with its code. The same cohorts planned twice from the same ledger give the same rows. Nothing is written
-    to the ledger and nobody is messaged.
+    outcome with its code. The same cohorts planned twice from the same ledger give the same rows. Nobody is messaged
+    and nothing is written to the ledger but the texts of plans and templates, once each, for ``leadpipe replay``.
 
     Args:
         engine: the ledger.
@@ -114,6 +116,10 @@ def plan(
     """
     now = clock.now()
     report = Planned()
+    plans = load_plans(settings.plans_path)
+    # Before the rows: what is enqueued tomorrow names these versions, whatever the files say by then.
+    with engine.begin() as connection:
+        inputs.keep(connection, _texts(plans.values()), now=now)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         found = [
             (person_id, cohort)
@@ -123,12 +129,22 @@ def plan(
         ]
         report.count_people = len(found)
         report.cohorts = tuple(sorted({cohort for _, cohort in found} | set(cohorts or ())))
-        desk = _Desk(connection, load_plans(settings.plans_path), settings, now, lake)
+        desk = _Desk(connection, plans, settings, now, lake)
         if cohorts is not None:
             since = now - queue.PLANNED_WITHIN
             desk.points_taken |= queue.points_planned(lake, planned_since=since, outside=cohorts)
         report.count_rows = queue.replace(lake, desk.parts(found, report), cohorts=cohorts)
     return report
+
+
+def _texts(plans: Iterable[Plan]) -> Iterator[Input]:
+    """What the rows of the nightly plans are made from: the plans' files, and their templates in every language."""
+    for plan in plans:
+        if plan.trigger == "nightly" and not plan.is_paused:
+            yield plan.as_input()
+            for step in plan.steps:
+                if isinstance(step, SendStep):
+                    yield from (sources_of(step.template, language).as_input() for language in LANGUAGES)
 
 
 class _Desk:
@@ -138,16 +154,8 @@ class _Desk:
         self, connection: Connection, plans: Mapping[str, Plan], settings: Settings, now: datetime, lake: Lake
     ) -> None:
         self._connection, self._settings, self._now = connection, settings, now
-        self._nightly = sorted(
-            (plan for plan in plans.values() if plan.trigger == "nightly" and not plan.is_paused),
-            key=lambda plan: (plan.priority, plan.name),
-        )
-        self._night = Night(
-            now=now,
-            aged_before=now - timedelta(days=settings.aged_after_days),
-            stop_stages=frozenset(settings.stop_stages),
-            plans=plans,
-        )
+        self._nightly = nightly.in_order(plans)
+        self._night = nightly.night_of(plans, settings, now)
         self._day = now.astimezone(ZoneInfo(settings.team_timezone)).date()
         self._scores, self._market = _scores_and_market(lake, now)
         self.points_taken: set[tuple[int, str]] = set()
@@ -164,27 +172,17 @@ class _Desk:
             yield queue.as_table(made)
 
     def _person(self, row: PersonRow, cohort: date) -> Iterator[QueueRow]:
-        """One row per plan; a plan that gives way to one entered tonight waits for it."""
+        """One row per plan."""
         zone = zone_of(row, self._settings.team_timezone)
-        entered: list[Plan] = []
-        known: Known | None = None
-        for plan in self._nightly:
-            higher = next((other for other in entered if enrol.gives_way(plan, other)), None)
-            if higher is not None:
-                found: Entry | Refusal | None = Refusal(
-                    outcome="outranked", code=higher.name, reason=f"enters {higher.name} tonight, which goes first"
-                )
-            elif (found := nightly.ruled_out(plan, row, self._history, self._night, zone)) is None:
-                known = known or self._know(row)
-                found = nightly.enter(plan, known, self._history, self._night, zone)
-                if isinstance(found, Entry) and (found.contact_point_id, plan.name) in self.points_taken:
-                    found = nightly.same_contact_point()
-            if isinstance(found, Entry) and known is not None:
-                entered.append(plan)
+        decided = nightly.decide(
+            self._nightly, row, self._history, self._night, zone, know=self._know, points_taken=self.points_taken
+        )
+        for plan, found, known in decided:
+            if isinstance(found, Refusal):
+                yield self._refused(plan, row, found, cohort)
+            elif known is not None:
                 self.points_taken.add((found.contact_point_id, plan.name))
                 yield self._planned(plan, known, found, cohort)
-            elif isinstance(found, Refusal):
-                yield self._refused(plan, row, found, cohort)
 
     def _know(self, row: PersonRow) -> Known:
         return know(row, has_market_trend=zip_of(row) in self._market, has_offer=offer_to(row, self._now) is not None)

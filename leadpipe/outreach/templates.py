@@ -13,6 +13,7 @@ order.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import content_template
 from leadpipe.messaging.segments import count_segments
+from leadpipe.store.inputs import Input
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -48,12 +50,14 @@ class Rendered:
         segments: SMS segments, 0 for email.
         template_version: hash of the template's sources.
         content_variables: a WhatsApp message's values by number, with which the approved template says ``text``.
+        source: the texts it was rendered from, to be kept with the message.
     """
 
     subject: str
     text: str
     segments: int
     template_version: str
+    source: Input
     content_variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def frozen(self, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,9 +112,44 @@ def _as_key(value: object) -> object:
     return () if value == [] else value
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """Every text that one template in one language is made of.
+
+    Attributes:
+        name: the template's, with its language when it is not English.
+        words: the template's own file.
+        tail: what stands below every email; empty for others.
+        layout: the MJML around an email's words; empty for others.
+        approved: the approved WhatsApp template's words; empty for others.
+    """
+
+    name: str
+    words: str
+    tail: str = ""
+    layout: str = ""
+    approved: str = ""
+
+    @property
+    def version(self) -> str:
+        """How a message names them."""
+        return _hash(*(text for text in (self.words, self.tail, self.layout, self.approved) if text))
+
+    def as_input(self) -> Input:
+        """The texts as they are kept with the messages made of them."""
+        texts = {"words": self.words, "tail": self.tail, "layout": self.layout, "approved": self.approved}
+        content = json.dumps({name: text for name, text in texts.items() if text}, ensure_ascii=False, indent=1)
+        return Input(kind="template", version=self.version, name=self.name, content=content)
+
+    @staticmethod
+    def of(kept: Input) -> Sources:
+        """The texts again."""
+        return Sources(name=kept.name, **json.loads(kept.content))
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    version: str
+    source: Input
     subject: _Part | None
     words: _Part
     tail: _Part | None
@@ -135,22 +174,40 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
     Raises:
         ConfigurationError: no such template, or a variable it needs is missing; the message names it.
     """
-    compiled = _compiled(template, str(variables.get("language", "en")))
+    return _rendered(_compiled(template, str(variables.get("language", "en"))), variables)
+
+
+def render_again(sources: Sources, variables: Mapping[str, Any]) -> Rendered:
+    """The words that these texts gave, or would give, whatever the files say today."""
+    return _rendered(_compile(sources), variables)
+
+
+def sources_of(template: str, language: str) -> Sources:
+    """The texts of a template as the files hold them now.
+
+    Raises:
+        ConfigurationError: no such template.
+    """
+    return _read(template, language)
+
+
+def _rendered(compiled: _Compiled, variables: Mapping[str, Any]) -> Rendered:
     if compiled.approved:
         return _as_approved(compiled, variables)
-    words = compiled.words.render(variables)
+    words, source = compiled.words.render(variables), compiled.source
     if compiled.subject is None or compiled.tail is None:
         text = " ".join(words.split())
-        return Rendered("", text, count_segments(text).count, compiled.version)
+        return Rendered("", text, count_segments(text).count, source.version, source)
     subject = " ".join(compiled.subject.render(variables).split())
     text = f"{words}\n\n{compiled.tail.render(variables)}\n"
-    return Rendered(subject, text, 0, compiled.version)
+    return Rendered(subject, text, 0, source.version, source)
 
 
 def _as_approved(compiled: _Compiled, variables: Mapping[str, Any]) -> Rendered:
     values = content_template.numbered([" ".join(part.render(variables).split()) for part in compiled.values])
-    text = " ".join(content_template.filled(compiled.approved, values).split())
-    return Rendered("", text, count_segments(text).count, compiled.version, values)
+    text = " ".join(content_template.substituted(compiled.approved, values).split())
+    source = compiled.source
+    return Rendered("", text, count_segments(text).count, source.version, source, values)
 
 
 def render_html(template: str, variables: Mapping[str, Any], *, unsubscribe_url: str) -> str:
@@ -161,13 +218,19 @@ def render_html(template: str, variables: Mapping[str, Any], *, unsubscribe_url:
     return layout.render({**variables, "paragraphs": words.split("\n\n"), "unsubscribe_url": unsubscribe_url})
 
 
-def email_text(words: str, variables: Mapping[str, Any]) -> str:
+def email_text(words: str, variables: Mapping[str, Any], *, tail: str | None = None) -> str:
     """An email's text part around words of no template (a conversation's answer), with the tail of every email.
+
+    Args:
+        words: what is said.
+        variables: what the tail reads.
+        tail: the tail's own text; None takes the file of the variables' language.
 
     Raises:
         ConfigurationError: a variable of the tail is missing.
     """
-    return f"{_paragraphs(words)}\n\n{_tail_part(str(variables.get('language', 'en'))).render(variables)}\n"
+    part = _tail_part(tail_source(str(variables.get("language", "en"))) if tail is None else tail)
+    return f"{_paragraphs(words)}\n\n{part.render(variables)}\n"
 
 
 def finished_text(text: str, *, unsubscribe_url: str) -> str:
@@ -206,30 +269,30 @@ def _layout() -> tuple[Template, str]:
 
 @lru_cache(maxsize=128)
 def _compiled(name: str, language: str) -> _Compiled:
+    return _compile(_read(name, language))
+
+
+def _read(name: str, language: str) -> Sources:
     path = folder() / f"{name}.{language}.txt"
     if not path.exists():
         path, language = folder() / f"{name}.txt", "en"
     if name not in template_names() or not path.exists():
         raise ConfigurationError(f"no template '{name}' in {folder()}; known: {', '.join(sorted(template_names()))}")
-    source = path.read_text(encoding="utf-8")
-    if source.startswith("Content:"):
-        return _compiled_approved(path, name, source)
-    if not source.startswith("Subject:"):
-        _must_hold(path, source, _TEXT_NEEDS)
-        return _Compiled(_hash(source), None, _part(name, source), None)
-    subject, _, words = source.partition("\n")
-    tail = _tail_part(language)
-    _must_hold(folder() / "_email.mjml", _layout()[1], ("postal_address", "brokerage_name", "unsubscribe_url"))
-    return _Compiled(
-        version=_hash(source, tail.source, _layout()[1]),
-        subject=_part(name, subject.removeprefix("Subject:").strip()),
-        words=_part(name, words),
-        tail=tail,
-    )
+    words = path.read_text(encoding="utf-8")
+    if words.startswith("Content:"):
+        _must_hold(path, words, _TEXT_NEEDS)
+        return Sources(name=path.stem, words=words, approved=_approved(path, words))
+    if not words.startswith("Subject:"):
+        _must_hold(path, words, _TEXT_NEEDS)
+        return Sources(name=path.stem, words=words)
+    layout = (folder() / "_email.mjml").read_text(encoding="utf-8")
+    _must_hold(folder() / "_email.mjml", layout, ("postal_address", "brokerage_name", "unsubscribe_url"))
+    return Sources(name=path.stem, words=words, tail=tail_source(language), layout=layout)
 
 
-def _compiled_approved(path: Path, name: str, source: str) -> _Compiled:
-    head, _, rest = source.partition("\n")
+def _approved(path: Path, words: str) -> str:
+    """The words of the approved template that a file names."""
+    head, _, rest = words.partition("\n")
     approved, lines = head.removeprefix("Content:").strip(), rest.strip().split("\n")
     if approved not in content_template.APPROVED:
         known = ", ".join(content_template.APPROVED)
@@ -237,15 +300,19 @@ def _compiled_approved(path: Path, name: str, source: str) -> _Compiled:
     if len(lines) != content_template.count_values(approved):
         count = content_template.count_values(approved)
         raise ConfigurationError(f"{path}: '{approved}' takes {count} values, one a line, not {len(lines)}")
-    _must_hold(path, source, _TEXT_NEEDS)
-    return _Compiled(
-        version=_hash(source, content_template.APPROVED[approved]),
-        subject=None,
-        words=_part(name, rest),
-        tail=None,
-        approved=approved,
-        values=tuple(_part(name, line) for line in lines),
-    )
+    return content_template.APPROVED[approved]
+
+
+def _compile(sources: Sources) -> _Compiled:
+    source, name = sources.as_input(), sources.name
+    head, _, rest = sources.words.partition("\n")
+    if sources.approved:
+        values = tuple(_part(name, line) for line in rest.strip().split("\n"))
+        return _Compiled(source, None, _part(name, rest), None, approved=sources.approved, values=values)
+    if not sources.tail:
+        return _Compiled(source, None, _part(name, sources.words), None)
+    subject = _part(name, head.removeprefix("Subject:").strip())
+    return _Compiled(source, subject, _part(name, rest), _part("_tail", sources.tail))
 
 
 def _part(name: str, source: str) -> _Part:
@@ -257,12 +324,17 @@ def _part(name: str, source: str) -> _Part:
 
 
 @lru_cache(maxsize=8)
-def _tail_part(language: str) -> _Part:
-    """What stands below every email, in its language, else in English."""
+def tail_source(language: str) -> str:
+    """The file of what stands below every email, in its language, else in English."""
     path = folder() / f"_tail.{language}.txt"
     path = path if path.exists() else folder() / "_tail.txt"
     source = path.read_text(encoding="utf-8")
     _must_hold(path, source, _EMAIL_NEEDS)
+    return source
+
+
+@lru_cache(maxsize=8)
+def _tail_part(source: str) -> _Part:
     return _part("_tail", source)
 
 

@@ -24,6 +24,7 @@ Variables = dict[str, Any]
 # Zillow's own terms for its aggregates (zillow sheet 4.3).
 ATTRIBUTION = "Data Provided by Zillow Group."
 FRESH_FOR = timedelta(days=75)
+LANGUAGES = ("en", "es")
 _NAME = re.compile(r"[^\W\d_]+(?:[ '\u2019-][^\W\d_]+){0,2}")
 
 

@@ -6,18 +6,21 @@ What lives here: reading and typing a pack for a day. What does not: applying it
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.settings import Settings
+from leadpipe.store.inputs import Input
 
 Hours = tuple[int, int] | None
 
@@ -63,9 +66,15 @@ class Blackout:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
-    """The rules in force on one day. ``version`` names the file and the hash of what is in force."""
+    """The rules in force on one day.
+
+    Attributes:
+        version: names the file and the hash of what is in force.
+        text: the file.
+    """
 
     version: str
+    text: str
     federal: Window
     close_early_minutes: int
     universal: Window
@@ -95,6 +104,10 @@ class Pack:
     session_minutes: int
     patterns: Mapping[str, re.Pattern[str]]
 
+    def as_input(self) -> Input:
+        """The file as it is kept with the verdicts it gave."""
+        return Input(kind="pack", version=self.version, name=self.version.rpartition("-")[0], content=self.text)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySettings:
@@ -121,6 +134,32 @@ class PolicySettings:
             sms_provider=settings.sms_provider,
         )
 
+    def as_json(self) -> str:
+        """The settings as they are kept with the verdicts they were part of; the same settings give the same bytes."""
+        plain = _adapter().dump_python(self, mode="json")
+        unordered = [each.name for each in fields(self) if isinstance(getattr(self, each.name), frozenset)]
+        return json.dumps(plain | {name: sorted(plain[name]) for name in unordered}, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> PolicySettings:
+        """The settings again; one that this version does not know is passed over."""
+        kept, known = json.loads(text), {each.name for each in fields(PolicySettings)}
+        return _adapter().validate_python({name: value for name, value in kept.items() if name in known})
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the settings."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()[:12]
+
+    def as_input(self) -> Input:
+        """The settings as they are kept."""
+        return Input(kind="settings", version=self.version, name="policy settings", content=self.as_json())
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[PolicySettings]:
+    return TypeAdapter(PolicySettings)
+
 
 DEMO_POLICY = PolicySettings(
     brokerage_name="Demo Realty",
@@ -146,8 +185,15 @@ def _load(day: date, folder: Path) -> Pack:
     )
     if not names:
         raise ConfigurationError(f"no policy pack in {folder}; nothing can be judged")
-    path = names[-1]
-    raw = path.read_bytes()
+    return read_pack(names[-1].read_bytes(), day, name=names[-1].name)
+
+
+def read_pack(raw: bytes, day: date, *, name: str) -> Pack:
+    """The pack of one file, of it the parts in effect on ``day``.
+
+    Raises:
+        ConfigurationError: a part is missing.
+    """
     data = yaml.safe_load(raw)
     parts: dict[str, dict[str, Any]] = {}
     for part in data["parts"]:
@@ -157,7 +203,7 @@ def _load(day: date, folder: Path) -> Pack:
     try:
         return _typed(data["version"], raw, parts)
     except KeyError as error:
-        raise ConfigurationError(f"policy pack {path.name}: {error.args[0]} is missing on {day}") from error
+        raise ConfigurationError(f"policy pack {name}: {error.args[0]} is missing on {day}") from error
 
 
 def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
@@ -167,6 +213,7 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
     in_force = "|".join(sorted(parts))
     return Pack(
         version=f"{version}-{hashlib.sha256(raw + in_force.encode()).hexdigest()[:10]}",
+        text=raw.decode("utf-8"),
         federal=_window(parts["federal_hours"]["window"]),
         close_early_minutes=parts["federal_hours"]["close_early_minutes"],
         universal=_window(parts["universal_window"]["window"]),

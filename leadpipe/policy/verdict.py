@@ -61,6 +61,7 @@ class Verdict:
         consent_id: the ledger row that carried the permission, if one did.
         now: the moment judged for.
         pack_version: which rules.
+        case: what was judged.
     """
 
     decision: str
@@ -73,6 +74,7 @@ class Verdict:
     consent_level: int
     now: datetime
     pack_version: str
+    case: Case
 
     def evidence(self) -> dict[str, Any]:
         """Place, local times and consent behind the verdict; no contact details."""
@@ -131,6 +133,7 @@ def unjudgeable(case: Case, pack: Pack, error: str) -> Verdict:
         consent_level=0,
         now=case.now,
         pack_version=pack.version,
+        case=case,
     )
 
 
@@ -242,4 +245,5 @@ def _amount(case: Case, findings: list[Finding], facts: Facts, pack: Pack) -> Ve
         consent_level=facts.level,
         now=case.now,
         pack_version=pack.version,
+        case=case,
     )

@@ -177,6 +177,7 @@ LEDGER: dict[str, LedgerRule] = {
         stays="plan, outcome, code and time",
     ),
     "number_checks": LedgerRule(about="What lists outside say of their numbers", rows=POINT, is_deleted=True),
+    "inputs": _nothing("Templates, plans and rules that messages were made from", "no data of persons"),
     "rate_budgets": _nothing("How often providers may be asked", "no data of persons"),
     "heartbeats": _nothing("Signs of life of services", "no data of persons"),
     "service_days": _nothing("How long services ran", "no data of persons"),

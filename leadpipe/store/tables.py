@@ -654,6 +654,17 @@ audit_seals = Table(
     _at("sealed_at", nullable=False),
 )  # fmt: skip
 
+# Templates, plans, packs and settings that decisions were made from: one row a distinct text (store.inputs).
+inputs = Table(
+    "inputs", metadata,
+    Column("kind", Text, primary_key=True),  # template | plan | pack | settings | answers | prompt
+    Column("version", Text, primary_key=True),  # as messages and verdicts name it
+    Column("sha256", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    _at("recorded_at", nullable=False),
+)  # fmt: skip
+
 # Tables whose rows the lake mirrors, every version once, keyed by the columns named.
 MIRRORED: dict[str, tuple[str, ...]] = {
     "inbox": ("id",),

@@ -50,6 +50,11 @@ def keyword_dsn(database_url: str) -> str:
     return " ".join(f"{name}={_quoted(value)}" for name, value in words.items() if value)
 
 
+def database_named(database_url: str, name: str) -> str:
+    """Another database of the same server."""
+    return urlsplit(database_url)._replace(path=f"/{quote(name)}").geturl()
+
+
 def without_password(database_url: str) -> str:
     """The same URL for showing: whoever uses it brings the password in PGPASSWORD or ~/.pgpass."""
     parts = urlsplit(database_url)
