@@ -108,8 +108,8 @@ def play(
         tell: hears of every day that is over.
     """
     house = _House(engine, lake, settings, FixedClock(begin))
-    nights = iter(_nights(begin, end, settings.team_timezone))
-    night = next(nights, None)
+    to_come = iter(nights(begin, end, settings.team_timezone))
+    night = next(to_come, None)
     take_up_again(engine, settings=settings, clock=house.clock)
     house.clock.advance(_AFTER)
     house.work()
@@ -118,7 +118,7 @@ def play(
             house.clock.advance(night - house.now)
             house.plan()
             tell(f"planned {night:%Y-%m-%d}")
-            night = next(nights, None)
+            night = next(to_come, None)
             house.clock.advance(_AFTER)
         else:
             house.clock.advance(_next_minute(at) - house.now)
@@ -130,11 +130,19 @@ def _next_minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0) + TICK
 
 
-def _nights(begin: datetime, end: datetime, zone: str) -> list[datetime]:
+def nights(begin: datetime, end: datetime, zone: str) -> list[datetime]:
+    """The moments at which the nightly run plans, after ``begin`` and up to ``end``."""
     first = begin.astimezone(ZoneInfo(zone)).date()
     days = [first + timedelta(days=number) for number in range((end - begin).days + 3)]
-    nights = [datetime.combine(day, PLANS_AT, ZoneInfo(zone)).astimezone(begin.tzinfo) for day in days]
-    return [night for night in nights if begin < night <= end]
+    found = [datetime.combine(day, PLANS_AT, ZoneInfo(zone)).astimezone(begin.tzinfo) for day in days]
+    return [night for night in found if begin < night <= end]
+
+
+def refusals_polled(engine: Engine, now: datetime) -> None:
+    """The poll of the CRM's refusals has been and found none, as far as a copy that follows the CRM knows (C45)."""
+    values = {"source": REFUSALS, "now": now, "value": json.dumps({"at": now.isoformat()})}
+    with engine.begin() as connection:
+        connection.execute(_POLLED, values)
 
 
 class _House:
@@ -170,10 +178,7 @@ class _House:
 
     def work(self) -> None:
         """What one pass of the sending job does; the poll of the CRM's refusals goes on and finds none."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                _POLLED, {"source": REFUSALS, "now": self.now, "value": json.dumps({"at": str(self.now)})}
-            )
+        refusals_polled(self._engine, self.now)
         while True:
             done = advance(self._engine, settings=self._settings, clock=self.clock, market=self._market)
             if done.intents:

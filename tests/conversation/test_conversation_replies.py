@@ -17,6 +17,8 @@ from leadpipe.conversation.reading import TurnReading
 from leadpipe.crm.mapping import Inquiry
 from leadpipe.crm.people import store_inquiries
 from leadpipe.errors import TransientError
+from leadpipe.explain import record
+from leadpipe.explain.replay import replay
 from leadpipe.outreach import enrol
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
@@ -45,6 +47,16 @@ SAID = {
     9: "please cease and desist from writing me any of that",
     10: "is it a safe neighborhood?",
 }
+
+
+def replayed(engine: Engine, rows: Rows, clock: FixedClock) -> list[str]:
+    """What a replay of each answer says."""
+    with engine.connect() as connection:
+        found = [
+            record.read(connection, row["id"], by=clock.now())
+            for row in rows("select id::text as id from ledger.messages where plan = 'conversation'")
+        ]
+    return [replay(each, settings=None).answer for each in found]
 
 
 def phone(person_id: int) -> str:
@@ -116,6 +128,7 @@ def test_every_intent_has_its_effect_in_the_ledger(
     assert report.count_turns == 9
     assert rows("select 1 from ledger.inbound_messages where read_at is null or lease_owner is not null") == []
     assert rows("select count(*) from ledger.writebacks where kind = 'note'") == [{"count": 10}]
+    assert replayed(ledger_engine, rows, clock) == ["identical"] * 5
 
 
 def test_a_bot_that_is_asked_says_so_and_offers_a_person(
@@ -460,6 +473,8 @@ def test_words_of_a_model_go_at_once_only_when_the_plan_says_so(
     say: Say,
     read_replies: ReadReplies,
     rows: Rows,
+    ledger_engine: Engine,
+    clock: FixedClock,
     tmp_path: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -489,6 +504,7 @@ def test_words_of_a_model_go_at_once_only_when_the_plan_says_so(
     say("does it have a garage?")
     read_replies(plans_path=folder)
     assert [(row["step"], row["state"]) for row in rows(ANSWERS)] == [("draft", "queued")]
+    assert replayed(ledger_engine, rows, clock) == ["identical"]
 
 
 def test_leads_who_wrote_are_scored_again_in_one_go(

@@ -12,8 +12,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from leadpipe.cli import truth
+from leadpipe.explain import record
+from leadpipe.explain.replay import replay
 from leadpipe.store import ledger
 from leadpipe.store.mirror import differences, mirror
 from tests.end_to_end.conftest import AGED, LEADS, Finished, environment
@@ -211,6 +214,24 @@ def test_sending_each_message_was_judged_and_keeps_its_evidence(finished: Finish
     )
     bare = finished.one("select count(*) from ledger.messages where evidence = '{}'::jsonb or evidence_hash = ''")
     assert (unjudged, bare) == (0, 0)
+
+
+def test_sending_each_message_of_the_demo_is_made_again_from_what_was_kept_of_it(finished: Finished) -> None:
+    runtime = finished.runtime
+    with runtime.engine.connect() as connection:
+        ids = connection.execute(text("select id::text from ledger.messages")).scalars().all()
+        found = [record.read(connection, message_id, by=runtime.clock.now()) for message_id in ids]
+    answers = Counter(replay(each, settings=runtime.settings).answer for each in found)
+    assert answers == {"identical": len(ids)}
+
+
+def test_sending_each_lead_of_a_planning_has_one_outcome_with_its_reason(finished: Finished) -> None:
+    rows = finished.lake(
+        "select count(*) as n, count(distinct (planning_id, person_id)) as leads, "
+        "count(*) filter (reason is null or outcome = 'lost') as mute from outreach.decisions"
+    )[0]
+    assert rows["n"] == rows["leads"] >= AGED
+    assert rows["mute"] == 0
 
 
 def test_sending_nothing_went_twice_and_nothing_after_an_opt_out(finished: Finished) -> None:
