@@ -164,6 +164,9 @@ class Settings(BaseSettings):
         pattern="^(ask|delete)$",
         description="An erased person's record in FUB: ask gives the agent a task, delete deletes it there.",
     )
+    erasures_path: Path | None = Field(
+        None, description="File that lists erasures for a restore, kept with the backups; empty: in HOME/privacy."
+    )
     retention: str = Field(
         "dry_run", pattern="^(dry_run|on)$", description="dry_run: the nightly run only says what it would remove."
     )

@@ -26,7 +26,7 @@ from sqlalchemy import text
 from leadpipe.audit import acts
 from leadpipe.clock import WallClock
 from leadpipe.errors import TransientError
-from leadpipe.privacy import clear, disk, lake_erase
+from leadpipe.privacy import clear, disk, erasure_list, lake_erase
 from leadpipe.privacy.needles import Needles, collect
 from leadpipe.privacy.scan import Scanned, overwrite_in_files, scan
 from leadpipe.privacy.subject import Subject, subject_of
@@ -220,6 +220,8 @@ def _request(
             acts.record(connection, kind=ACT, actor=actor, person_id=person_id, detail=detail, now=now)
             tell_crm(connection, runtime.settings, subject, erasure_id=erasure_id, now=now)
         clear.block(connection, subject, erasure_id=erasure_id, now=now)
+    with runtime.engine.begin() as connection:
+        erasure_list.note(runtime.settings, connection, erasure_id)
     shared = tuple(sorted({each for others in subject.shared.values() for each in others}))
     report = Erased(
         erasure_id=erasure_id,

@@ -88,13 +88,16 @@ class Lake:
         else:
             close(connection)
 
-    def _open(self, *, read_only: bool, with_ledger: bool, may_upgrade: bool = False) -> duckdb.DuckDBPyConnection:
+    def _open(
+        self, *, read_only: bool, with_ledger: bool, may_upgrade: bool = False, is_encrypted: bool = False
+    ) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         connection = duckdb.connect(config=connection_config(self.home))
         try:
             connection.execute(f"set memory_limit = '{self._memory_limit}'")
-            for statement in self.attach_statements(read_only=read_only, may_upgrade=may_upgrade):
+            options = {"may_upgrade": may_upgrade, "is_encrypted": is_encrypted}
+            for statement in self.attach_statements(read_only=read_only, **options):
                 connection.execute(statement)
             if with_ledger:
                 dsn = keyword_dsn(self.database_url).replace("'", "''")
@@ -104,18 +107,23 @@ class Lake:
             raise
         return connection
 
-    def attach_statements(self, *, read_only: bool = False, may_upgrade: bool = False) -> list[str]:
+    def attach_statements(
+        self, *, read_only: bool = False, may_upgrade: bool = False, is_encrypted: bool = False
+    ) -> list[str]:
         """The SQL that makes this lake the current catalog, as ``lake`` and in UTC; analysts use the same.
 
         Args:
             read_only: refuse writes.
             may_upgrade: let DuckLake bring a catalog that an older version made to its own; no way leads back.
+            is_encrypted: make an encrypted lake; only the first attachment of all decides it, the catalog remembers.
         """
         options = [f"data_path '{self.data_path}'", f"metadata_schema '{CATALOG_SCHEMA}'", "data_inlining_row_limit 0"]
         if read_only:
             options.append("read_only")
         if may_upgrade:
             options.append("automatic_migration true")
+        if is_encrypted:
+            options.append("encrypted")
         dsn = keyword_dsn(self.database_url).replace("'", "''")
         statements = ["set TimeZone = 'UTC'"]
         if self.data_path.startswith("s3://"):
@@ -123,16 +131,33 @@ class Lake:
         return [*statements, f"attach 'ducklake:postgres:{dsn}' as lake ({', '.join(options)})", "use lake"]
 
     def set_up(self) -> None:
-        """Create the catalog and the schemas, or bring an older catalog up to date; repeating it changes nothing."""
+        """Create the catalog and the schemas, or bring an older catalog up to date; repeating it changes nothing.
+
+        A new lake whose files lie apart from its home (on S3, on another disk) is encrypted; the keys lie in the
+        catalog. Beside the catalog that would protect nothing. A lake is encrypted or not for its whole life.
+        """
         if "://" not in self.data_path:
             Path(self.data_path).mkdir(parents=True, exist_ok=True)
         with locks.table_lock(self.database_url, "set-up", shared=False):
-            connection = self._open(read_only=False, with_ledger=False, may_upgrade=True)
+            is_encrypted = self.is_apart and not self._has_catalog()
+            connection = self._open(read_only=False, with_ledger=False, may_upgrade=True, is_encrypted=is_encrypted)
             try:
                 for schema in SCHEMAS:
                     connection.execute(f"create schema if not exists {schema}")
             finally:
                 connection.close()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the files lie elsewhere than the home."""
+        return "://" in self.data_path or not Path(self.data_path).is_relative_to(self.home.absolute())
+
+    def _has_catalog(self) -> bool:
+        import psycopg
+
+        with psycopg.connect(self.database_url) as connection:
+            found = connection.execute(b"select to_regclass(%s)", [f"{CATALOG_SCHEMA}.ducklake_metadata"]).fetchone()
+        return bool(found and found[0])
 
     @contextmanager
     def write(self, table: str) -> Generator[duckdb.DuckDBPyConnection]:
