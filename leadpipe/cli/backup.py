@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadpipe.cli.failing import failing
+
+if TYPE_CHECKING:
+    from leadpipe.runtime import Runtime
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -64,17 +67,23 @@ def backup(
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `leadpipe backup` made.", dir_okay=False)],
+    erasures: Annotated[
+        Path | None, typer.Option("--erasures", help="The list of erasures; else LEADPIPE_ERASURES_PATH.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the system of a backup, in an empty LEADPIPE_HOME; it sends nothing until you say so.
 
     LEADPIPE_BACKUP_KEY is the secret key (AGE-SECRET-KEY-1...). Everything is proven by its checksum, and after any
-    error the place is empty again. With LEADPIPE_DATABASE_URL that database must be empty too.
+    error the place is empty again. With LEADPIPE_DATABASE_URL that database must be empty too. Whoever is on the list
+    of erasures is erased again.
 
     Example: LEADPIPE_HOME=/srv/leadpipe leadpipe restore leadpipe-20261125-020000.leadpipe.age
     """
     from leadpipe.clock import WallClock
     from leadpipe.errors import ConfigurationError
+    from leadpipe.privacy import erasure_list
+    from leadpipe.runtime import Runtime
     from leadpipe.settings import load_settings
     from leadpipe.store.restore import restore as make_again
 
@@ -85,21 +94,44 @@ def restore(
             raise ConfigurationError("LEADPIPE_BACKUP_KEY is empty; set it to the secret key of the backup")
         if not source.is_file():
             raise ConfigurationError(f"{source} is no file")
+        path = erasures or erasure_list.path_of(settings)
+        if erasures and not erasures.is_file():
+            raise ConfigurationError(f"{erasures} is no file")
+        listed = erasure_list.read(path)
         done = make_again(
             settings=settings,
             source=source,
             key=key,
             now=WallClock().now(),
-            tell=lambda words: typer.echo(words, err=True),
+            afterwards=[erasure_list.afterwards(listed)],
+            tell=_tell,
         )
+        count_erased = _erase_again(Runtime(settings.model_copy(update={"erasures_path": path})))
     found: dict[str, Any] = {name: value for name, value in asdict(done).items() if name != "database_url"}
+    found["erased_again"] = count_erased
+    told = f"{count_erased} people erased again by {path}." if listed else f"No list of erasures at {path}: people who"
+    told += "" if listed else " were erased since the backup are back, unless you name the list by --erasures."
     words = (
         f"Restored: the state of {done.at:%Y-%m-%d %H:%M:%S} UTC, ledger {done.revision}, "
         f"{done.count_lake_files} files of the lake ({_megabytes(done.lake_bytes)}).\n"
+        f"{told}\n"
         "Nobody has the right to send. Start it with `leadpipe up`; once the former system sends no more, "
         "`leadpipe sending take-over` says what will follow and takes the right."
     )
     _print(found, as_json, words)
+
+
+def _erase_again(runtime: Runtime) -> int:
+    from leadpipe.privacy import erasure_list
+
+    try:
+        return erasure_list.finish(runtime, tell=_tell)
+    finally:
+        runtime.close()
+
+
+def _tell(words: str) -> None:
+    typer.echo(words, err=True)
 
 
 def _megabytes(count: int) -> str:

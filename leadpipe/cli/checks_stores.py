@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from leadpipe.cli.finding import Check, Finding, note, ok, wrong
 from leadpipe.settings import Sending
+from leadpipe.store.urls import is_private
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
@@ -35,6 +36,12 @@ def database(runtime: Runtime) -> Finding:
             return wrong(name, f"LEADPIPE_DATABASE_URL: {first}", "start that server or correct the address")
         if version < 16:
             return wrong(name, f"PostgreSQL {version}", "use PostgreSQL 16 or newer")
+        if not is_private(settings.database_url):
+            return wrong(
+                name,
+                f"PostgreSQL {version} is reached over the network without TLS being demanded",
+                "add ?sslmode=verify-full (or require) to LEADPIPE_DATABASE_URL",
+            )
         return ok(name, f"PostgreSQL {version} at LEADPIPE_DATABASE_URL")
     if not (settings.home / "pg").exists():
         return wrong(name, f"nothing is set up in {settings.home.absolute()}", "run `leadpipe up` once")

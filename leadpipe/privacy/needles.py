@@ -60,6 +60,12 @@ class Needles:
         parts += [f"(^|[^0-9])1?{_GAP}{_phone_pattern(digits)}($|[^0-9])" for digits in self.phones]
         return "|".join(parts) or "a^"
 
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Short texts, lower case, of which at least one is wherever the pattern meets something."""
+        ends = (digits[-4:] if len(digits) == 10 else digits for digits in self.phones)
+        return tuple(dict.fromkeys([*self.literals, *(last for _, last in self.names), *ends]))
+
     def as_json(self) -> dict[str, Any]:
         """For the ledger, until the scan has looked."""
         return {

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from leadpipe.store.lake import Lake
 
 OF_SERVER = "pg/data/"
+LAKE = "the lake"
 PART = 16 * 2**20
 # Bytes that two parts of a file share, so that no needle is cut.
 OVERLAP = 1024
@@ -168,24 +169,24 @@ def _keys(engine: Engine) -> dict[str, str]:
 
 def _in_parquet(connection: duckdb.DuckDBPyConnection, file: str, key: str | None, needles: Needles) -> tuple[int, int]:
     quoted = file.replace("'", "''")
-    options = ""
-    if key:
-        connection.execute(f"pragma add_parquet_key('k{abs(hash(file))}', '{key}')")
-        options = f", encryption_config => {{footer_key: 'k{abs(hash(file))}'}}"
+    options = f", encryption_config => {{footer_key_value: from_base64('{key}')}}" if key else ""
     source = f"read_parquet('{quoted}'{options})"
     described = connection.execute(f"describe from {source}").fetchall()
     # Numbers and times hold no address; what is text, and what may hold text, is read.
     texts = [name for name, kind, *_ in described if not _is_number(str(kind))]
+    counted = connection.execute(f"select count(*) from {source}").fetchone()  # noqa: S608 - a file of ours
+    rows = int(counted[0]) if counted else 0
     if not texts:
-        row = connection.execute(f"select count(*) from {source}").fetchone()  # noqa: S608 - a file of ours
-        return 0, int(row[0]) if row else 0
+        return 0, rows
     quoted_names = [name.replace('"', '""') for name in texts]
     words = "concat_ws(chr(10), " + ", ".join(f'"{name}"::varchar' for name in quoted_names) + ")"
+    # A search for a few words is three times as fast as the expression, and leaves it next to nothing to read.
+    may_hold = " or ".join(f"contains(lower({words}), ?)" for _ in needles.anchors)
     row = connection.execute(
-        f"select count(*) filter (where regexp_matches({words}, ?, 'i')), count(*) from {source}",  # noqa: S608
-        [needles.pattern],
+        f"select count(*) from {source} where ({may_hold}) and regexp_matches({words}, ?, 'i')",  # noqa: S608
+        [*needles.anchors, needles.pattern],
     ).fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
+    return (int(row[0]) if row else 0), rows
 
 
 def _is_number(kind: str) -> bool:
@@ -199,6 +200,8 @@ def _files(settings: Settings, lake: Lake, needles: Needles, result: Scanned) ->
     """Every file of the home and of the server, byte by byte; what is packed is unpacked first."""
     home = settings.home.absolute()
     for path in _walk(home):
+        if _kind(path, home) == LAKE and path.suffix == ".parquet":
+            continue  # read row by row; its pages are compressed
         _look(path, str(path.relative_to(home)), _kind(path, home), needles, result)
     server = data_folder(lake.database_url)
     if server is not None:
@@ -253,7 +256,7 @@ def _walk(home: Path) -> Iterator[Path]:
 
 def _kind(path: Path, home: Path) -> str:
     first = path.relative_to(home).parts[0]
-    names = {"lake": "the lake", "logs": "logs", "dagster": "Dagster's runs", "dbt": "dbt", "pg": "logs"}
+    names = {"lake": LAKE, "logs": "logs", "dagster": "Dagster's runs", "dbt": "dbt", "pg": "logs"}
     return names.get(first, "the home")
 
 
@@ -306,7 +309,7 @@ def overwrite_in_files(settings: Settings, needles: Needles) -> dict[str, int]:
     pattern = re.compile(needles.pattern.encode(), re.I)
     blotted: dict[str, int] = {}
     for path in _walk(home):
-        if _kind(path, home) == "the lake" or path.suffix in {".duckdb", ".skops", ".parquet"}:
+        if _kind(path, home) == LAKE or path.suffix in {".duckdb", ".skops", ".parquet"}:
             continue
         try:
             content = path.read_bytes()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 
     from leadpipe.settings import Settings
 
-# What must be done to a restored ledger before anybody works with it, in the transaction that ends the restore. The
-# list of people who were erased since the backup is to be applied again here.
+# What must be done to a restored ledger before anybody works with it, in the transaction that ends the restore.
 Afterwards = Callable[["Connection", datetime], None]
-AFTERWARDS: tuple[Afterwards, ...] = ()
 # In a home that was never used; `leadpipe` itself makes them when asked anything.
 HARMLESS = frozenset({"supervisor.lock", "logs", "lost+found"})
 # Moving another server's counter costs about a second for so many transactions.
@@ -56,10 +54,19 @@ class Restored:
     database_url: str
 
 
-def restore(*, settings: Settings, source: Path, key: str, now: datetime, tell: Tell = lambda _: None) -> Restored:
+def restore(
+    *,
+    settings: Settings,
+    source: Path,
+    key: str,
+    now: datetime,
+    afterwards: Sequence[Afterwards] = (),
+    tell: Tell = lambda _: None,
+) -> Restored:
     """Make the system that a backup holds, in an empty home (or an empty database and lake of one's own).
 
-    The database and every file are there, proven by their checksums, or nothing is. Nobody has the right to send.
+    The database and every file are there, proven by their checksums, or nothing is. Nobody has the right to send, and
+    ``afterwards`` is done: people who were erased since the backup are blocked again (``privacy.erasure_list``).
 
     Raises:
         ConfigurationError: the place is not empty, the key is not the backup's, or the backup is of a newer leadpipe.
@@ -72,7 +79,7 @@ def restore(*, settings: Settings, source: Path, key: str, now: datetime, tell: 
         header, members = reader.header()
         _refuse_unknown(header)
         try:
-            return _restore(settings, reader, header, members, now=now, tell=tell)
+            return _restore(settings, reader, header, members, now=now, afterwards=afterwards, tell=tell)
         except BaseException:
             _undo(settings)
             raise
@@ -85,6 +92,7 @@ def _restore(
     members: Iterator[tuple[str, IO[bytes]]],
     *,
     now: datetime,
+    afterwards: Sequence[Afterwards],
     tell: Tell,
 ) -> Restored:
     import psycopg
@@ -108,7 +116,7 @@ def _restore(
     if not is_passed:
         tell("numbering the ledger's rows anew ...")
         _mirror_anew(settings, url)
-    _finish(url, at=at, now=now)
+    _finish(url, at=at, now=now, afterwards=afterwards)
     return Restored(at=at, revision=header["revision"], count_lake_files=count, lake_bytes=total, database_url=url)
 
 
@@ -261,14 +269,14 @@ def _missing(connection: psycopg.Connection[Any], data_path: str, names: set[str
     return sorted(file.path for file in wanted if LAKE_PREFIX + file.path not in names)
 
 
-def _finish(database_url: str, *, at: datetime, now: datetime) -> None:
+def _finish(database_url: str, *, at: datetime, now: datetime, afterwards: Sequence[Afterwards]) -> None:
     from leadpipe.messaging.take_over import note_restored
 
     engine = ledger.connect(database_url)
     try:
         with engine.begin() as connection:
             note_restored(connection, backup_at=at, now=now)
-            for put_right in AFTERWARDS:
+            for put_right in afterwards:
                 put_right(connection, now)
     finally:
         engine.dispose()

@@ -55,6 +55,16 @@ def database_named(database_url: str, name: str) -> str:
     return urlsplit(database_url)._replace(path=f"/{quote(name)}").geturl()
 
 
+def is_private(database_url: str) -> bool:
+    """Whether nobody on the way can read along: a socket, this machine, or TLS demanded; ``prefer`` demands nothing."""
+    parts = urlsplit(database_url)
+    options = dict(parse_qsl(parts.query))
+    host = parts.hostname or options.get("host", "")
+    if not host or host.startswith("/") or host in {"localhost", "127.0.0.1", "::1"}:
+        return True
+    return options.get("sslmode") in {"require", "verify-ca", "verify-full"}
+
+
 def without_password(database_url: str) -> str:
     """The same URL for showing: whoever uses it brings the password in PGPASSWORD or ~/.pgpass."""
     parts = urlsplit(database_url)

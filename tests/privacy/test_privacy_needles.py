@@ -26,6 +26,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize("words", HERE)
 def test_every_spelling_is_met_in_text_and_in_bytes(words: str) -> None:
     assert re.search(ADA.pattern, words, re.I)
+    assert any(anchor in words.lower() for anchor in ADA.anchors)
     assert ADA.in_bytes(b"\x00\x1f" + words.encode() + b"\x00")
 
 
