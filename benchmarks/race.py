@@ -14,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -43,6 +44,7 @@ from leadpipe.messaging.drain import Budget, drain
 from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.intent import Intent
 from leadpipe.messaging.suppression import PHONE_CHANNELS, suppress
+from leadpipe.messaging.take_over import take_first
 from leadpipe.messaging.under_way import Hold
 from leadpipe.settings import Sending, Settings
 from leadpipe.store import ledger
@@ -417,6 +419,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--without-lock", action="store_true", help="show that the figure can see")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
+    # Also when it is ended, the server goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with _ledger() as (url, home):
         engine = ledger.connect(url, pool_size=60)
         settings, has_lock = settings_for(url, home), not asked.without_lock
@@ -474,6 +478,9 @@ def _ledger() -> Generator[tuple[str, Path]]:
                 connection.execute(f"alter system set {name} = off".encode())
             connection.execute("select pg_reload_conf()")
         ledger.upgrade(url)
+        engine = ledger.connect(url)
+        take_first(engine, settings_for(url, home), now=NOON)
+        engine.dispose()
         yield url, home
     finally:
         server.stop()

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,17 +59,20 @@ class Hold:
         """Begin to hold these addresses, each as often as it is named; False where somebody waits for it or has it."""
         if not points:
             return []
-        if self._connection.invalidated:
-            return [False] * len(points)
         with self._guard:
+            if self._connection.invalidated:
+                return [False] * len(points)
             rows = self._connection.execute(_TAKE, {"class": _LOCK_CLASS, "points": list(points)}).all()
         # In the order asked for: a set-returning function keeps it, and each row takes its own lock.
         return [bool(row.is_taken) for row in rows]
 
     def let_go(self, points: Sequence[int]) -> None:
-        """Hold these addresses once less; a session that has ended holds nothing any more."""
-        if points and not self._connection.invalidated:
-            with self._guard, suppress(DBAPIError):
+        """Hold these addresses once less; a session that has ended holds nothing any more. Never raises.
+
+        The calls have been made: whatever became of the session, what they did must be written down.
+        """
+        with self._guard, suppress(SQLAlchemyError):
+            if points and not self._connection.invalidated:
                 self._connection.execute(_LET_GO, {"class": _LOCK_CLASS, "points": list(points)})
 
     def renew(self, point: int) -> bool:

@@ -240,6 +240,20 @@ def test_a_sender_that_dies_lets_go_of_what_it_held(ledger_engine: Engine, lead:
         assert time.monotonic() - began < 1
 
 
+def test_what_an_ended_session_held_is_let_go_without_an_error(ledger_engine: Engine, lead: Lead) -> None:
+    # The outcomes of the calls that were made are written after this, whatever became of the session.
+    with workers.sign_of_life(ledger_engine) as life:
+        hold = Hold(life)
+        hold.take([lead.phone_id])
+        end_sessions_of_workers(ledger_engine)
+        assert not hold.stands()
+        for _ in range(2):
+            hold.let_go([lead.phone_id])
+        assert not life.is_seen()
+        assert hold.take([lead.phone_id]) == [False]
+        assert not hold.stands()
+
+
 def test_an_address_held_for_two_messages_is_free_after_both(ledger_engine: Engine, lead: Lead) -> None:
     with workers.sign_of_life(ledger_engine) as life:
         hold = Hold(life)
