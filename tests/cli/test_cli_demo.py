@@ -67,7 +67,8 @@ def test_up_that_is_stopped_while_it_starts_does_not_say_that_everything_runs(
 
     def system(**_: object) -> SimpleNamespace:
         ports = SimpleNamespace(gateway=0, dagster=0)
-        return SimpleNamespace(home=tmp_path, ports=ports, set_up=nothing, start_gateway=nothing, start_dagster=nothing)
+        acts = dict.fromkeys(("set_up", "start_gateway", "start_dagster", "stop_dagster"), nothing)
+        return SimpleNamespace(home=tmp_path, ports=ports, **acts)
 
     monkeypatch.setenv("LEADPIPE_HOME", str(tmp_path))
     monkeypatch.setattr(supervisor_module, "stop_signals", stopped)
