@@ -14,12 +14,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
+from leadpipe.audit.seal import seal
+from leadpipe.audit.verify import verify
 from leadpipe.cli import truth
 from leadpipe.explain import record
 from leadpipe.explain.replay import replay
 from leadpipe.store import ledger
 from leadpipe.store.mirror import differences, mirror
 from tests.end_to_end.conftest import AGED, LEADS, Finished, environment
+from tests.end_to_end.leaks import addresses_in_logs_and_runs, places_of_secrets
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -359,3 +362,23 @@ def test_docs_analysts_read_the_demo_s_lake_after_it_has_ended(finished: Finishe
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[1]) >= AGED
+
+
+# Privacy
+
+
+def test_privacy_no_address_of_a_lead_is_in_a_log_or_in_a_run(finished: Finished) -> None:
+    assert addresses_in_logs_and_runs(finished.runtime) == {}
+
+
+def test_privacy_no_secret_is_in_a_table_a_log_a_run_or_the_lake(finished: Finished) -> None:
+    """The demo's own note of its invented settings, and what the fake providers print when they start, hold them."""
+    assert places_of_secrets(finished.runtime) <= {"file demo.json", "file logs/sandbox.log"}
+
+
+def test_privacy_the_audit_log_of_the_demo_is_as_it_was_written(finished: Finished) -> None:
+    runtime = finished.runtime
+    seal(runtime.engine, clock=runtime.clock)
+    found = verify(runtime.engine)
+    assert found.problems == ()
+    assert found.count_rows > LEADS
