@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from leadpipe.clock import WallClock
+from leadpipe.messaging import right
 from leadpipe.monitoring import latencies
 from leadpipe.monitoring.figures import FIGURES, RECENT_MINUTES, Figure
 from leadpipe.monitoring.uptime import SLACK_SECONDS
@@ -40,6 +41,7 @@ DURATIONS = {
     "leadpipe_webhook_lag_seconds": ("From the CRM's event to its notice here, last hour.", ("quantile",)),
     "leadpipe_first_touch_seconds": ("Each hop of the first messages of the last hour.", ("hop", "quantile")),
     "leadpipe_first_touches": ("First messages of the last hour that this was measured from.", ()),
+    "leadpipe_right_to_send": ("1 while this installation may send; 0 for a copy, or a restore nobody took over.", ()),
     "leadpipe_ledger_up": ("1 when the ledger could be read for this answer.", ()),
     "leadpipe_ledger_read_seconds": ("How long reading these figures took.", ()),
 }
@@ -104,6 +106,7 @@ class LedgerCollector(Collector):
                 [row for hop, values in hops.items() for row in _quantiles((hop,), values)],
             ),
             _family("leadpipe_first_touches", [((), len(hops["total"]))]),
+            _family("leadpipe_right_to_send", [((), right.standing(connection, self._runtime.settings).may_send)]),
         ]
 
 

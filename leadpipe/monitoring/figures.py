@@ -112,6 +112,17 @@ FIGURES = (
         """,
     ),
     Figure(
+        name="leadpipe_provider_rests_seconds",
+        meaning="How long the circuit of a provider that failed stays open; 0: it is closed.",
+        labels=("provider",),
+        # As `messaging.breaker` writes it, by the machine's clock.
+        sql="""
+        select substr(key, 9),
+          greatest(0, (value ->> 'open_until')::float8 - extract(epoch from cast(:wall as timestamptz)))
+        from ledger.controls where key like 'breaker:%'
+        """,
+    ),
+    Figure(
         name="leadpipe_rate_budget_left",
         meaning="Calls that may still leave within the provider's window, by context of its limits; 0 while it blocks.",
         labels=("provider", "context"),

@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine
 
 from leadpipe.clock import FixedClock, WallClock
+from leadpipe.messaging import breaker, right
+from leadpipe.messaging.channels.base import SendResult
 from leadpipe.monitoring import heartbeat
 from leadpipe.monitoring.collector import CACHED_SECONDS, DURATIONS, LedgerCollector
 from leadpipe.monitoring.figures import FIGURES
@@ -176,6 +178,21 @@ def test_the_rate_budget_shows_what_is_left_and_how_long_a_refusal_holds(runtime
     found = read(runtime)
     assert found["leadpipe_rate_budget_left", "fub", "global"] == 0
     assert found["leadpipe_rate_blocked_seconds", "fub"] == pytest.approx(60, abs=5)
+
+
+def test_a_provider_that_rests_and_the_right_to_send_are_shown(runtime: Runtime, rows: Rows) -> None:
+    breakers = breaker.Breakers()
+    for _ in range(breaker.FAILURES_TO_OPEN):
+        breakers.note("twilio", SendResult.unknown("ReadTimeout"))
+    breakers.exchange(rows.engine, now=rows.now)
+    found = read(runtime)
+    with rows.engine.connect() as connection:
+        rests = breaker.resting(connection)["twilio"]
+        may_send = right.standing(connection, runtime.settings).may_send
+    assert found["leadpipe_provider_rests_seconds", "twilio"] == pytest.approx(rests, abs=1)
+    assert found["leadpipe_right_to_send",] == may_send
+    rows.run("delete from ledger.controls where key = 'right_to_send'")
+    assert read(runtime)["leadpipe_right_to_send",] == 0, "a ledger in which nobody ever took it"
 
 
 def test_leads_of_today_for_whom_nothing_was_decided_are_counted(runtime: Runtime, rows: Rows) -> None:
