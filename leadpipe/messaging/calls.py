@@ -80,7 +80,10 @@ class Calls:
         for one in claimed:
             name = one.request.channel
             if name in self._pools:
-                pooled.append((self._pool_of(name), one))
+                try:
+                    pooled.append((self._pool_of(name), one))
+                except Exception as error:  # noqa: BLE001 - no line out: certainly unsent, and nobody waits for it
+                    self._done.put((one, SendResult.not_called(f"unopened_{type(error).__name__}")))
             else:
                 self._threads.submit(self._call, self._channels[name], one, held_at)
         if pooled and self._portal is not None:

@@ -105,3 +105,17 @@ def test_a_pooled_call_that_had_to_wait_looks_once_more_before_it_is_made(
     monkeypatch.setattr(drains, "claim", claim_then_stop)
     assert go().counts == {"held": 1}
     assert channels["email"].requests == []
+
+
+def test_a_pool_that_cannot_be_opened_leaves_its_messages_unsent_and_the_drain_ends(
+    put: Put, add_lead: AddLead, intent: MakeIntent, go: Go, rows: Rows, channels: dict[str, FakePool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put(intent(add_lead(1)), intent(add_lead(2, pewc=True), "sms"))
+
+    def refuse(_: int) -> Any:
+        raise OSError("no certificates")
+
+    monkeypatch.setattr(channels["email"], "pooled", refuse)
+    assert go().counts == {"held": 1, "accepted": 1}
+    assert [row.code for row in rows("messages") if row.state == "held"] == ["not_sent_unopened_OSError"]
