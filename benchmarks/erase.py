@@ -56,7 +56,7 @@ def measure(rows: int) -> dict[str, Any]:
         fill(runtime, rows)
         size = sum(path.stat().st_size for path in (home / "lake").rglob("*.parquet"))
         print(f"{rows} rows, {size / 2**20:.0f} MB, made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-        begun = time.perf_counter()
+        begun, cpu_before = time.perf_counter(), time.process_time()
         done = erase(runtime, PERSON, reason="benchmark")
         seconds = time.perf_counter() - begun
         assert done.before is not None
@@ -66,6 +66,8 @@ def measure(rows: int) -> dict[str, Any]:
             "rows": rows,
             "lake_mb": round(size / 2**20),
             "seconds": round(seconds, 1),
+            # What this process computed, on all cores; the rest of the time it waited, for the server or for a core.
+            "cpu_seconds": round(time.process_time() - cpu_before, 1),
             "steps": {name: round(value, 1) for name, value in done.seconds.items()},
             "rows_removed": sum(done.lake.values()),
             "places_before": len(done.before.found),

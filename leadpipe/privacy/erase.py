@@ -199,6 +199,10 @@ def _request(
         if open_one is not None:
             needles = needles.and_those(Needles.from_json(open_one.needles))
             erasure_id, requested_at = open_one.id, open_one.requested_at
+            connection.execute(
+                text("update ledger.erasures set needles = cast(:needles as jsonb) where id = :id"),
+                {"needles": _dumped(needles.as_json()), "id": erasure_id},
+            )
         else:
             requested_at = now
             erasure_id = connection.execute(
