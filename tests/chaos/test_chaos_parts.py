@@ -75,6 +75,7 @@ def test_every_failpoint_stands_in_the_code_exactly_once_and_has_a_meaning() -> 
 
 
 def test_failpoints_and_missing_safeguards_need_a_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LEADPIPE_SENDING", raising=False)
     monkeypatch.setenv("LEADPIPE_FAILPOINTS", str(tmp_path))
     with pytest.raises(ConfigurationError, match="needs LEADPIPE_SENDING=sandbox"):
         load_settings(env_file=None)
