@@ -151,14 +151,16 @@ def _lived(house: Runtime, clock: FixedClock, end: Any) -> Counter[Any]:
     begin = clock.now()
     channels: dict[str, Any] = {name: days.Taking(provider=name) for name in ("email", "sms", "whatsapp")}
     nights = days.nights(begin, end, house.settings.team_timezone)
-    while clock.now() <= end:
+    while True:
         while nights and clock.now() >= nights[0]:
             nights.pop(0)
             plan_cohorts(house)
             enqueue_cohorts(house, run_key="benchmark")
         days.refusals_polled(house.engine, clock.now())
         send_due(house, linger_seconds=0, channels=channels)
-        clock.advance(min(STEP, nights[0] - clock.now()) if nights and nights[0] > clock.now() else STEP)
+        if clock.now() >= end:
+            break
+        clock.advance(min(STEP, *(at - clock.now() for at in (end, *nights[:1]))))
     with house.engine.connect() as connection:
         rows = connection.execute(
             text(

@@ -151,10 +151,13 @@ def _rules(told: Told) -> Table:
     from leadpipe.explain.wording import means
 
     table = Table("gate", "rule", "asks for", "verdict", "why", box=None, padding=(0, 2, 0, 0))
-    for ruling in told.rulings:
+    asked = [ruling for ruling in told.rulings if ruling.decision != "not asked"]
+    for ruling in asked:
         until = f", until {ruling.until[:16].replace('T', ' ')} UTC" if ruling.until else ""
-        why = "there are no words yet" if ruling.code == "no_body" else means(ruling.code) if ruling.code else ""
+        why = means(ruling.code) if ruling.code else ""
         table.add_row(f"  {ruling.gate}", ruling.rule, ruling.asks, ruling.decision, f"{why}{until}")
+    if len(asked) < len(told.rulings):
+        table.add_row("  words", "", "what the words say", "not asked", "there are no words yet")
     return table
 
 

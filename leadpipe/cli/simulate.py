@@ -98,4 +98,5 @@ def _reasons(title: str, counts: Mapping[str, int]) -> Iterator[str]:
         yield f"{title}:"
     for reason, count in counts.items():
         outcome, _, code = reason.partition(":")
-        yield f"  {count:>6}  {outcome}{f' ({means(code)})' if code else f' ({outcome_means(outcome)})'}"
+        why = f"inside the plan at {code}" if outcome == "not_due" else means(code) if code else outcome_means(outcome)
+        yield f"  {count:>6}  {outcome} ({why})"

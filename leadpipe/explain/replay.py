@@ -13,7 +13,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,10 @@ from leadpipe.explain.today import texts_of_today
 from leadpipe.explain.words import Unrepeatable, words_again
 from leadpipe.messaging.entry import digest
 from leadpipe.outreach import walk
-from leadpipe.outreach.plan import SendStep
+from leadpipe.outreach.plan import Plan, SendStep
 from leadpipe.outreach.plan_file import plan_of
 from leadpipe.policy.frozen import consent_ids, thawed
-from leadpipe.policy.pack import PolicySettings, read_pack
+from leadpipe.policy.pack import Pack, PolicySettings, read_pack
 from leadpipe.policy.verdict import Verdict, judge, unjudgeable
 
 if TYPE_CHECKING:
@@ -101,6 +102,17 @@ def _checks(found: Recorded, settings: Settings | None) -> Iterator[Check]:
         yield from _since(found, words, settings)
 
 
+# Messages of one campaign share their texts.
+@lru_cache(maxsize=64)
+def _plan_of(text: str, name: str) -> Plan:
+    return plan_of(text, Path(f"{name}.yaml"))
+
+
+@lru_cache(maxsize=64)
+def _pack_of(text: str, day: date, name: str) -> Pack:
+    return read_pack(text.encode(), day, name=name)
+
+
 def _evidence(found: Recorded) -> Check:
     """The kept values are those that the message's hash was made of."""
     if not found.evidence or not found.row.evidence_hash:
@@ -157,7 +169,7 @@ def _plan(found: Recorded) -> Check:
     if found.plan is None:
         return Check(what=what, result=MISSING, said=(f"nobody kept the text of its version {row.plan_version}",))
     try:
-        plan = plan_of(found.plan.input.content, Path(f"{row.plan}.yaml"))
+        plan = _plan_of(found.plan.input.content, row.plan)
     except ConfigurationError as error:
         return Check(what=what, result=DIFFERS, said=(f"the kept text is no plan: {error}",))
     step = plan.step(row.step)
@@ -190,7 +202,7 @@ def judge_again(found: Recorded, judged: Judged, words: tuple[str, str], pack: I
         subject=words[0] or None,
         body=words[1],
     )
-    rules = read_pack(pack.content.encode(), case.now.date(), name=pack.name)
+    rules = _pack_of(pack.content, case.now.date(), pack.name)
     try:
         return judge(case, pack=rules, settings=PolicySettings.from_json(settings.content))
     except Exception as error:  # noqa: BLE001 - as the gate does: what no rule can read is blocked (C45)

@@ -303,6 +303,7 @@ def _approved(path: Path, words: str) -> str:
     return content_template.APPROVED[approved]
 
 
+@lru_cache(maxsize=128)
 def _compile(sources: Sources) -> _Compiled:
     source, name = sources.as_input(), sources.name
     head, _, rest = sources.words.partition("\n")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ class Pack:
 
     def as_input(self) -> Input:
         """The file as it is kept with the verdicts it gave."""
-        return Input(kind="pack", version=self.version, name=self.version.rpartition("-")[0], content=self.text)
+        return _pack_input(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +146,27 @@ class PolicySettings:
         kept, known = json.loads(text), {each.name for each in fields(PolicySettings)}
         return _adapter().validate_python({name: value for name, value in kept.items() if name in known})
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Hash of the settings."""
-        return hashlib.sha256(self.as_json().encode()).hexdigest()[:12]
+        return _settings_input(self).version
 
     def as_input(self) -> Input:
         """The settings as they are kept."""
-        return Input(kind="settings", version=self.version, name="policy settings", content=self.as_json())
+        return _settings_input(self)
+
+
+# Every claim names both; their texts are hashed once.
+@lru_cache(maxsize=64)
+def _pack_input(pack: Pack) -> Input:
+    return Input(kind="pack", version=pack.version, name=pack.version.rpartition("-")[0], content=pack.text)
+
+
+@lru_cache(maxsize=16)
+def _settings_input(settings: PolicySettings) -> Input:
+    content = settings.as_json()
+    version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return Input(kind="settings", version=version, name="policy settings", content=content)
 
 
 @lru_cache(maxsize=1)

@@ -30,6 +30,7 @@ from leadpipe.privacy import clear, disk, erasure_list, lake_erase
 from leadpipe.privacy.needles import Needles, collect
 from leadpipe.privacy.scan import Scanned, overwrite_in_files, scan
 from leadpipe.privacy.subject import Subject, subject_of
+from leadpipe.simulation import snapshot
 from leadpipe.store import locks
 from leadpipe.store.lake import CATALOG_SCHEMA
 from leadpipe.store.tables import MIRRORED
@@ -239,6 +240,8 @@ def _request(
 
 def _clear(runtime: Runtime, subject: Subject, needles: Needles, report: Erased) -> None:
     engine, lake = runtime.engine, runtime.lake
+    # A simulation that was killed left a copy of the ledger behind.
+    snapshot.drop_left_over(runtime.database_url)
     with locks.files_lock(runtime.database_url), locks.lake_lock(runtime.database_url):
         with engine.connect() as connection:
             keys = {table: clear.keys_of(connection, table, subject, pattern=needles.pattern) for table in MIRRORED}

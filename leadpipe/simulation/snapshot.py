@@ -117,6 +117,7 @@ def copied(database_url: str, *, at: datetime | None, first: Callable[[str], Non
     """
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     identifier = sql.Identifier(name)
+    drop_left_over(database_url)
     with psycopg.connect(database_url, autocommit=True) as admin:
         try:
             admin.execute(sql.SQL("create database {}").format(identifier))
@@ -125,22 +126,41 @@ def copied(database_url: str, *, at: datetime | None, first: Callable[[str], Non
                 "a simulation works on a copy of the ledger and this account may not create a database: "
                 "`alter role ... createdb`, or run it on a server of your own restored from a backup"
             ) from error
+    url = database_named(database_url, name)
     try:
-        url = database_named(database_url, name)
-        ledger.upgrade(url)
-        first(url)
-        with psycopg.connect(database_url) as source, psycopg.connect(url) as target:
-            source.execute("set transaction isolation level repeatable read, read only")
-            for table in metadata.sorted_tables:
-                if table.name in _COPIED:
-                    _copy(source, target, table, at)
-            target.commit()
-            target.autocommit = True
-            target.execute("analyze")
-        yield url
+        # While somebody is connected, nobody takes the copy for one that was left over.
+        with psycopg.connect(url, autocommit=True):
+            ledger.upgrade(url)
+            first(url)
+            with psycopg.connect(database_url) as source, psycopg.connect(url) as target:
+                source.execute("set transaction isolation level repeatable read, read only")
+                for table in metadata.sorted_tables:
+                    if table.name in _COPIED:
+                        _copy(source, target, table, at)
+                target.commit()
+                target.autocommit = True
+                target.execute("analyze")
+            yield url
     finally:
         with suppress(psycopg.OperationalError), psycopg.connect(database_url, autocommit=True) as admin:
             admin.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
+
+
+def drop_left_over(database_url: str) -> int:
+    """Drop copies whose simulation was killed; returns how many. One that somebody works on stays."""
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        left = admin.execute(
+            "select d.datname from pg_database d where starts_with(d.datname, %s) "
+            "and not exists (select 1 from pg_stat_activity a where a.datname = d.datname)",
+            [PREFIX],
+        ).fetchall()
+        count = 0
+        for (name,) in left:
+            # Another simulation may have connected or dropped it meanwhile.
+            with suppress(psycopg.errors.ObjectInUse, psycopg.errors.InvalidCatalogName):
+                admin.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
+                count += 1
+    return count
 
 
 def _copy(source: psycopg.Connection[Any], target: psycopg.Connection[Any], table: Table, at: datetime | None) -> None:

@@ -118,6 +118,9 @@ def test_a_plan_that_is_none_is_refused_and_no_copy_is_left_behind_by_a_failure(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
+    # What a simulation that was killed left behind goes with the next one.
+    with psycopg.connect(world.settings.database_url or "", autocommit=True) as connection:
+        connection.execute(f"create database {PREFIX}left_over".encode())
     monkeypatch.setattr("leadpipe.simulation.days.play", broken)
     with pytest.raises(RuntimeError, match="broken"):
         simulated(world)
