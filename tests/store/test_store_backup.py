@@ -141,6 +141,7 @@ class TestTheSeal:
     @pytest.mark.parametrize(
         ("key", "problem"),
         [(sealed.new_key()[0], "another key"), (PUBLIC, "public key"), ("secret", "no key of age's")],
+        ids=["another", "the public one", "none"],  # a key is new in each process that collects the tests
     )
     def test_another_key_opens_nothing(self, tmp_path: Path, key: str, problem: str) -> None:
         path = self.seal(tmp_path / "a")
