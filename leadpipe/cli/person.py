@@ -16,7 +16,7 @@ from leadpipe.cli.failing import failing
 from leadpipe.errors import Rejected
 
 if TYPE_CHECKING:
-    from leadpipe.privacy.erase import Erased, Plan
+    from leadpipe.privacy.certificate import Erased, Plan
     from leadpipe.runtime import Runtime
 
 app = typer.Typer(help="A person's data: export, erase.", no_args_is_help=True)
@@ -132,9 +132,9 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
 
 
 def _write_certificate(runtime: Runtime, done: Erased) -> Path:
-    from leadpipe.privacy.erase import certificate_path
+    from leadpipe.privacy.certificate import path_of
 
-    path = certificate_path(runtime, done.erasure_id)
+    path = path_of(runtime.settings, done.erasure_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_text(json.dumps(done.as_json(), indent=1, default=str) + "\n", encoding="utf-8")
     return path

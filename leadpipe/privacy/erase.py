@@ -14,11 +14,8 @@ The steps, each safe to repeat; the request's row says how far it came, and the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -26,9 +23,10 @@ from sqlalchemy import text
 from leadpipe.audit import acts
 from leadpipe.clock import WallClock
 from leadpipe.errors import TransientError
-from leadpipe.privacy import clear, disk, erasure_list, lake_erase
+from leadpipe.privacy import blot, clear, disk, erasure_list, lake_erase
+from leadpipe.privacy.certificate import Erased, Plan
 from leadpipe.privacy.needles import Needles, collect
-from leadpipe.privacy.scan import Scanned, overwrite_in_files, scan
+from leadpipe.privacy.scan import scan
 from leadpipe.privacy.subject import Subject, subject_of
 from leadpipe.simulation import snapshot
 from leadpipe.store import locks
@@ -42,74 +40,6 @@ ACT = "erasure"
 # The catalog's tables that hold values, not only numbers.
 _CATALOG = ("ducklake_file_column_stats", "ducklake_table_column_stats", "ducklake_data_file", "ducklake_delete_file")
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What an erasure would take, without taking it."""
-
-    subject: Subject
-    ledger: dict[str, int]
-    lake: dict[str, int]
-
-    def as_json(self) -> dict[str, Any]:
-        """Ids and counts."""
-        return {
-            "person_id": self.subject.person_id,
-            "records": list(self.subject.people),
-            "addresses": len(self.subject.points),
-            "shared_with": sorted({each for others in self.subject.shared.values() for each in others}),
-            "ledger": self.ledger,
-            "lake": self.lake,
-        }
-
-
-@dataclass(kw_only=True)
-class Erased:
-    """What an erasure did: the certificate's content, without anything that tells who it was."""
-
-    erasure_id: int
-    person_id: int
-    records: tuple[int, ...]
-    shared_with: tuple[int, ...]
-    requested_at: datetime
-    done_at: datetime | None = None
-    ledger: dict[str, int] = field(default_factory=dict[str, int])
-    lake: dict[str, int] = field(default_factory=dict[str, int])
-    files: dict[str, int] = field(default_factory=dict[str, int])
-    snapshots_expired: int = 0
-    files_deleted: int = 0
-    tables_rewritten: int = 0
-    wal_switches: int = 0
-    not_done: list[str] = field(default_factory=list[str])
-    before: Scanned | None = None
-    after: Scanned | None = None
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-
-    def as_json(self) -> dict[str, Any]:
-        """The certificate."""
-        return {
-            "erasure": self.erasure_id,
-            "person_id": self.person_id,
-            "records": list(self.records),
-            "requested_at": self.requested_at.isoformat(),
-            "done_at": self.done_at.isoformat() if self.done_at else None,
-            "removed_or_cleared": {"ledger": self.ledger, "lake": self.lake, "text_files": self.files},
-            "lake_snapshots_expired": self.snapshots_expired,
-            "lake_files_deleted": self.files_deleted,
-            "tables_written_anew": self.tables_rewritten,
-            "log_switches": self.wal_switches,
-            "kept": {
-                "salted_hashes": "of every address, so that it is never contacted again",
-                "skeletons": "ids, times and codes of messages, consents and refusals (docs/privacy.md)",
-                "shared_with": list(self.shared_with),
-            },
-            "models": "a model holds no row of a person; the next training has none of these",
-            "scan_before": self.before.as_json() if self.before else None,
-            "scan_after": self.after.as_json() if self.after else None,
-            "not_done": self.not_done,
-            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
-        }
 
 
 def plan(runtime: Runtime, person_id: int) -> Plan:
@@ -153,20 +83,20 @@ def erase(
     tell("nothing is sent to them any more ...")
     subject, needles, report = _request(runtime, person_id, reason=reason, actor=actor or acts.whoami(), now=now)
     if with_scan:
-        with _timed(report, "scan_before"):
+        with report.timed("scan_before"):
             tell("looking where they are ...")
             report.before = scan(runtime.engine, runtime.lake, runtime.settings, needles)
-    with _timed(report, "stores"):
+    with report.timed("stores"):
         tell("taking them out of lake and ledger ...")
         _clear(runtime, subject, needles, report)
-    with _timed(report, "files"):
+    with report.timed("files"):
         tell("marts, logs and runs ...")
         dagster = _other_files(runtime, needles, report)
-    with _timed(report, "disk"):
+    with report.timed("disk"):
         tell("writing tables anew, switching the log ...")
         _rewrite(runtime, report, dagster)
     if with_scan:
-        with _timed(report, "scan_after"):
+        with report.timed("scan_after"):
             tell("looking again ...")
             report.after = scan(runtime.engine, runtime.lake, runtime.settings, needles)
             if report.after.is_in_files_of_postgresql:
@@ -273,33 +203,8 @@ def _other_files(runtime: Runtime, needles: Needles, report: Erased) -> list[str
             path.unlink(missing_ok=True)
         report.files[path.name] = 1
     if needles:
-        report.files |= overwrite_in_files(runtime.settings, needles)
-    return _blot_dagster(runtime, needles, report) if needles else []
-
-
-def _blot_dagster(runtime: Runtime, needles: Needles, report: Erased) -> list[str]:
-    changed: list[str] = []
-    with runtime.engine.begin() as connection:
-        columns = connection.execute(
-            text(
-                "select format('%I.%I', c.table_schema, c.table_name) as name, format('%I', c.column_name) as column "
-                "from information_schema.columns c join pg_tables t on t.schemaname = c.table_schema "
-                "and t.tablename = c.table_name where c.table_schema = 'dagster' "
-                "and c.data_type in ('text', 'character varying') order by 1, 2"
-            )
-        ).all()
-        for name, column in columns:
-            count = connection.execute(
-                text(
-                    f"update {name} set {column} = regexp_replace({column}, :pattern, '[erased]', 'gi') "  # noqa: S608
-                    f"where {column} ~* :pattern"
-                ),
-                {"pattern": needles.pattern},
-            ).rowcount
-            if count:
-                report.files[name] = report.files.get(name, 0) + count
-                changed.append(name)
-    return sorted(set(changed))
+        report.files |= blot.text_files(runtime.settings, needles)
+    return blot.dagster(runtime.engine, needles, report.files) if needles else []
 
 
 def _rewrite(runtime: Runtime, report: Erased, dagster: list[str]) -> None:
@@ -344,21 +249,3 @@ def _dumped(value: Any) -> str:
     import json
 
     return json.dumps(value, default=str, ensure_ascii=False)
-
-
-class _timed:  # noqa: N801 - reads as the statement it is
-    """Notes how long a step took."""
-
-    def __init__(self, report: Erased, name: str) -> None:
-        self._report, self._name = report, name
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._report.seconds[self._name] = time.monotonic() - self._begun
-
-
-def certificate_path(runtime: Runtime, erasure_id: int) -> Path:
-    """Where the certificate is written for people."""
-    return runtime.settings.home.absolute() / "privacy" / f"erasure-{erasure_id}.json"

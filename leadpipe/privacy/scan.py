@@ -10,16 +10,14 @@ the catalog's key, and the bytes of every file beside that, for what no engine s
 
 from __future__ import annotations
 
-import gzip
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadpipe.privacy.decode import in_duckdb, in_parquet, keys_of_files, unpacked
 from leadpipe.privacy.disk import data_folder
-from leadpipe.store.lake import CATALOG_SCHEMA
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 OF_SERVER = "pg/data/"
 LAKE = "the lake"
-PART = 16 * 2**20
-# Bytes that two parts of a file share, so that no needle is cut.
-OVERLAP = 1024
 # The one table that holds the needles themselves until the scan is done.
 _OWN = "ledger.erasures"
 
@@ -133,7 +128,7 @@ def _parquet(
     engine: Engine, connection: duckdb.DuckDBPyConnection, lake: Lake, needles: Needles, result: Scanned
 ) -> None:
     """Every Parquet file under the lake's path, whether a snapshot names it or not."""
-    keys = _keys(engine)
+    keys = keys_of_files(engine)
     root = lake.data_path
     files = [str(name) for (name,) in connection.execute("from glob(?)", [f"{root}**/*.parquet"]).fetchall()]
     for file in files:
@@ -141,7 +136,7 @@ def _parquet(
         key = keys.get(file.rsplit("/", 1)[-1])
         result.looked_at["Parquet files"] += 1
         try:
-            hits, rows = _in_parquet(connection, file, key, needles)
+            hits, rows = in_parquet(connection, file, key, needles)
         except Exception as error:  # noqa: BLE001 - an unreadable file is a finding of its own, the others are read
             result.not_looked_at.append(f"lake/{name}: {type(error).__name__}" + ("" if key else ", no key known"))
             continue
@@ -150,59 +145,13 @@ def _parquet(
             result.found[f"file lake/{name}"] += hits
 
 
-def _keys(engine: Engine) -> dict[str, str]:
-    """The catalog's encryption keys by file name."""
-    from sqlalchemy import text
-
-    keys: dict[str, str] = {}
-    with engine.connect() as connection:
-        for table in ("ducklake_data_file", "ducklake_delete_file"):
-            rows = connection.execute(
-                text(
-                    f"select path, encryption_key from {CATALOG_SCHEMA}.{table} "  # noqa: S608 - our own names
-                    "where encryption_key is not null and encryption_key <> ''"
-                )
-            )
-            keys |= {str(row.path).rsplit("/", 1)[-1]: str(row.encryption_key) for row in rows}
-    return keys
-
-
-def _in_parquet(connection: duckdb.DuckDBPyConnection, file: str, key: str | None, needles: Needles) -> tuple[int, int]:
-    quoted = file.replace("'", "''")
-    options = f", encryption_config => {{footer_key_value: from_base64('{key}')}}" if key else ""
-    source = f"read_parquet('{quoted}'{options})"
-    described = connection.execute(f"describe from {source}").fetchall()
-    # Numbers and times hold no address; what is text, and what may hold text, is read.
-    texts = [name for name, kind, *_ in described if not _is_number(str(kind))]
-    counted = connection.execute(f"select count(*) from {source}").fetchone()  # noqa: S608 - a file of ours
-    rows = int(counted[0]) if counted else 0
-    if not texts:
-        return 0, rows
-    quoted_names = [name.replace('"', '""') for name in texts]
-    words = "concat_ws(chr(10), " + ", ".join(f'"{name}"::varchar' for name in quoted_names) + ")"
-    # A search for a few words is three times as fast as the expression, and leaves it next to nothing to read.
-    may_hold = " or ".join(f"contains(lower({words}), ?)" for _ in needles.anchors)
-    row = connection.execute(
-        f"select count(*) from {source} where ({may_hold}) and regexp_matches({words}, ?, 'i')",  # noqa: S608
-        [*needles.anchors, needles.pattern],
-    ).fetchone()
-    return (int(row[0]) if row else 0), rows
-
-
-def _is_number(kind: str) -> bool:
-    return kind.split("(", maxsplit=1)[0] in {
-        "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN",
-        "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIME",
-    }  # fmt: skip
-
-
 def _files(settings: Settings, lake: Lake, needles: Needles, result: Scanned) -> None:
     """Every file of the home and of the server, byte by byte; what is packed is unpacked first."""
     home = settings.home.absolute()
-    for path in _walk(home):
-        if _kind(path, home) == LAKE and path.suffix == ".parquet":
+    for path in walk(home):
+        if kind_of(path, home) == LAKE and path.suffix == ".parquet":
             continue  # read row by row; its pages are compressed
-        _look(path, str(path.relative_to(home)), _kind(path, home), needles, result)
+        _look(path, str(path.relative_to(home)), kind_of(path, home), needles, result)
     server = data_folder(lake.database_url)
     if server is not None:
         for path in _walk_server(*server):
@@ -221,8 +170,8 @@ def _files(settings: Settings, lake: Lake, needles: Needles, result: Scanned) ->
 
 def _look(path: Path, name: str, kind: str, needles: Needles, result: Scanned) -> None:
     try:
-        hits = _in_duckdb(path, needles) if path.suffix == ".duckdb" else 0
-        for part in _unpacked(path):
+        hits = in_duckdb(path, needles) if path.suffix == ".duckdb" else 0
+        for part in unpacked(path):
             hits += needles.in_bytes(part)
             result.looked_at[f"bytes of {kind}"] += len(part)
     except FileNotFoundError:
@@ -245,7 +194,8 @@ def _walk_server(folder: Path, database: int) -> Iterator[Path]:
             yield path
 
 
-def _walk(home: Path) -> Iterator[Path]:
+def walk(home: Path) -> Iterator[Path]:
+    """The files of a home that are ours to look at."""
     for path in sorted(home.rglob("*")):
         # Extensions are libraries of others; the server's files are looked at by its own words of where they are.
         if any(path.is_relative_to(home / name) for name in ("duckdb", "pg/data")):
@@ -254,73 +204,8 @@ def _walk(home: Path) -> Iterator[Path]:
             yield path
 
 
-def _kind(path: Path, home: Path) -> str:
+def kind_of(path: Path, home: Path) -> str:
+    """What a file of the home is, as the certificate counts it."""
     first = path.relative_to(home).parts[0]
     names = {"lake": LAKE, "logs": "logs", "dagster": "Dagster's runs", "dbt": "dbt", "pg": "logs"}
     return names.get(first, "the home")
-
-
-def _unpacked(path: Path) -> Iterable[bytes]:
-    """The content in parts; packed files as what they hold."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as packed:
-            for name in packed.namelist():
-                yield packed.read(name)
-        return
-    opened = gzip.open if path.suffix == ".gz" else Path.open
-    with opened(path, "rb") as file:  # type: ignore[operator]
-        before = b""
-        while part := file.read(PART):
-            yield before + part
-            before = part[-OVERLAP:]
-
-
-def _in_duckdb(path: Path, needles: Needles) -> int:
-    """Rows of every table of a DuckDB file, which packs its values."""
-    import duckdb
-
-    hits = 0
-    with duckdb.connect() as connection:
-        quoted = str(path).replace("'", "''")
-        try:
-            connection.execute(f"attach '{quoted}' as looked_at (read_only)")
-        except duckdb.Error as error:
-            raise OSError(0, f"no DuckDB file that can be read ({type(error).__name__})") from error
-        tables = connection.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = 'looked_at'"
-        ).fetchall()
-        for schema, table in tables:
-            row = connection.execute(
-                f'select count(*) from looked_at."{schema}"."{table}" t where regexp_matches(t::varchar, ?, \'i\')',  # noqa: S608
-                [needles.pattern],
-            ).fetchone()
-            hits += int(row[0]) if row else 0
-    return hits
-
-
-def overwrite_in_files(settings: Settings, needles: Needles) -> dict[str, int]:
-    """Blot the needles out of text files of the home (logs, dbt's, Dagster's); returns hits by file.
-
-    In place and of the same length, so that a process that appends to the file goes on undisturbed.
-    """
-    import re
-
-    home = settings.home.absolute()
-    pattern = re.compile(needles.pattern.encode(), re.I)
-    blotted: dict[str, int] = {}
-    for path in _walk(home):
-        if _kind(path, home) == LAKE or path.suffix in {".duckdb", ".skops", ".parquet"}:
-            continue
-        try:
-            content = path.read_bytes()
-            found = list(pattern.finditer(content))
-            if not found:
-                continue
-            with path.open("r+b") as file:
-                for match in found:
-                    file.seek(match.start())
-                    file.write(b"#" * (match.end() - match.start()))
-        except OSError:
-            continue  # the scan afterwards names it
-        blotted[str(path.relative_to(home))] = len(found)
-    return blotted
