@@ -109,6 +109,7 @@ def _measure(home: Path, options: argparse.Namespace) -> dict[str, Any]:
     result["holds"] = (
         result["seconds"] <= MOST_OF_LIMIT * result["limit_seconds"]
         and result["incremental_seconds"] <= MOST_INCREMENTAL_SECONDS
+        and result["refused_in_storm"] > 0
         and result["too_early_in_storm"] == 0
     )
     return result
@@ -181,12 +182,12 @@ def _history(runtime: Runtime) -> dict[str, Any]:
 
 
 def _read(runtime: Runtime) -> dict[str, Any]:
-    """Read pages of both kinds for a while, whatever the weather."""
+    """Read pages at an even pace for a while, whatever the weather."""
     until, pages = time.monotonic() + STORM_SECONDS, 0
+    crm = runtime.crm.in_bulk()
     while time.monotonic() < until:
-        for path in ("people", "people", "people", "events"):
-            runtime.crm.get(path, {"limit": PAGE})
-            pages += 1
+        crm.get("people", {"limit": PAGE})
+        pages += 1
     return {"pages": pages}
 
 
