@@ -15,7 +15,8 @@ from resources.runtime import LeadpipeResource
 from sensors.slots import UNDER_WAY, is_under_way, nightly, slot
 
 LEDGER = dg.AssetSelection.groups("raw_ledger")
-MARTS = dg.AssetSelection.groups("staging", "intermediate", "conversation", "marts")
+DECISIONS = dg.AssetSelection.assets(["outreach", "decisions"])  # dbt's only table beside the planner's own
+MARTS = dg.AssetSelection.groups("staging", "intermediate", "conversation", "marts") | DECISIONS
 # Comparing every row of ledger and lake takes longer than the half minute between two mirrors.
 PROOF = dg.AssetSelection.checks(dg.AssetCheckKey(key("messages"), "mirror_agrees_with_the_ledger"))
 # The watching pass evaluates these (``watching``): every build of the marts would be too often.
