@@ -28,7 +28,7 @@ from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.settings import load_settings
 
 # The CRM's own limits would stretch the first sync of 100,000 people over an hour, which is not what is measured.
-BULK_LIMITS = {"default": 100_000, "people": 100_000, "events": 100_000}
+BULK_LIMITS = {"global": 100_000, "events": 100_000}
 CAPS = ("RUN", "HOUR", "DAY", "NUMBER_PER_DAY", "PLAN_PER_DAY")
 
 
