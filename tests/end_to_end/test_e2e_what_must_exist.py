@@ -229,12 +229,19 @@ def test_sending_each_message_of_the_demo_is_made_again_from_what_was_kept_of_it
 
 
 def test_sending_each_lead_of_a_planning_has_one_outcome_with_its_reason(finished: Finished) -> None:
+    runtime = finished.runtime
+    mirror(runtime.engine, runtime.lake, now=runtime.clock.now())
+    decided = finished.one(
+        "select count(distinct d.person_id) from ledger.decisions d left join ledger.messages m on m.id = d.message_id "
+        "where coalesce(m.evidence ->> 'planned_at', d.detail ->> 'planned_at') is not null"
+    )
     rows = finished.lake(
         "select count(*) as n, count(distinct (planning_id, person_id)) as leads, "
-        "count(*) filter (reason is null or outcome = 'lost') as mute from outreach.decisions"
+        "count(*) filter (reason is null or outcome = 'lost') as mute, "
+        "count(distinct person_id) filter (planning = 'nightly') as planned from outreach.decisions"
     )[0]
-    assert rows["n"] == rows["leads"] >= AGED
-    assert rows["mute"] == 0
+    assert rows["n"] == rows["leads"] > 0
+    assert (rows["mute"], rows["planned"]) == (0, decided)
 
 
 def test_sending_nothing_went_twice_and_nothing_after_an_opt_out(finished: Finished) -> None:
