@@ -13,10 +13,11 @@ import pytest
 from leadpipe.clock import FixedClock
 from leadpipe.crm import custom_fields
 from leadpipe.crm.client import FubClient
-from leadpipe.crm.ratelimit import RateLimiter
+from leadpipe.crm.ratelimit import LIMITS, WINDOW_SECONDS, RateLimiter
 from leadpipe.crm.writeback import LEASE, MAX_ATTEMPTS, WITHOUT_FIELDS, WriteBack, Written, carry_out, journal
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
+from leadpipe.store.rate_budget import OwnBudget
 from leadpipe.work.write_back import write_back
 from tests.conversation.conftest import AddPerson, ReadReplies, Rows, Say, Write
 from tests.conversation.serving import Served, serving
@@ -33,6 +34,13 @@ def sandbox() -> Generator[Served]:
         yield served
 
 
+def unhurried() -> RateLimiter:
+    """A limiter for which an hour passes between two calls."""
+    hours = itertools.count(0.0, 3_600.0)
+    budget = OwnBudget(LIMITS, window_seconds=WINDOW_SECONDS, now=lambda: next(hours))
+    return RateLimiter(budget, sleep=lambda seconds: None)
+
+
 @pytest.fixture
 def crm(sandbox: Served) -> Generator[FubClient]:
     config = sandbox.world.sandbox.config
@@ -41,7 +49,7 @@ def crm(sandbox: Served) -> Generator[FubClient]:
         api_key=config.fub_api_key,
         system=config.fub_system,
         system_key=config.fub_system_key,
-        limiter=RateLimiter(sleep=lambda seconds: None, monotonic=itertools.count(0.0, 3_600.0).__next__),
+        limiter=unhurried(),
         sleep=lambda seconds: None,
     )
     yield client
@@ -184,7 +192,7 @@ def test_a_refused_key_keeps_every_write_and_tells_a_person_once(
     put(note(person, "turn:1"), note(person, "turn:2"), note(person, "turn:3"))
     wrong = FubClient(
         base_url=f"{sandbox.url}/fub/v1", api_key="wrong", system="leadpipe", system_key="wrong",
-        limiter=RateLimiter(sleep=lambda seconds: None), sleep=lambda seconds: None,
+        limiter=unhurried(), sleep=lambda seconds: None,
     )  # fmt: skip
     with wrong:
         done = carry(wrong)
@@ -232,10 +240,9 @@ def test_a_write_that_never_gets_through_is_given_up_with_its_reason(
     put: Callable[..., int], rows: Rows, ledger_engine: Engine, clock: FixedClock
 ) -> None:
     put(note(1))
-    hours = itertools.count(0.0, 3_600.0)
     down = FubClient(
         base_url="http://crm.example", api_key="k", system="s", system_key="k",
-        limiter=RateLimiter(sleep=lambda seconds: None, monotonic=lambda: next(hours)), sleep=lambda seconds: None,
+        limiter=unhurried(), sleep=lambda seconds: None,
         transport=httpx.MockTransport(lambda request: httpx.Response(503)),
     )  # fmt: skip
     with down:
