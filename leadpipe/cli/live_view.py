@@ -90,7 +90,11 @@ def look(connection: Connection, *, at: datetime) -> Snapshot:
         },
         handoffs_open=number("select count(*) from ledger.handoffs where closed_at is null"),
         handoffs=number("select count(*) from ledger.handoffs"),
-        opt_outs=number("select count(distinct contact_point_id) from ledger.suppressions where action = 'suppress'"),
+        # A number that changed hands refused nothing.
+        opt_outs=number(
+            "select count(distinct contact_point_id) from ledger.suppressions "
+            "where action = 'suppress' and source <> 'reassigned'"
+        ),
         kept_aside=number("select count(*) from ledger.quarantine"),
         alerts=[row.title for row in pairs("select title from ledger.alerts order by id desc limit 3")],
     )
