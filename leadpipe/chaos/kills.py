@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from leadpipe.chaos.script import Kind, moments
 from leadpipe.errors import LeadpipeError
 from leadpipe.messaging.failpoints import GATEWAY, MYSELF, RUNS, WORKER
+from leadpipe.messaging.safeguards import ATTEMPT_COMMIT
 
 if TYPE_CHECKING:
     from leadpipe.chaos.script import Moment
@@ -142,13 +143,17 @@ class Kills:
         # A second one may have been struck while the first was being noticed.
         return self._struck(kind, rooms) - before
 
+    def _names(self, room: Kind) -> tuple[str, ...]:
+        """The steps of a room; without a committed attempt the one at which it would be missed."""
+        return ("call.answered",) if room is Kind.WORKER and ATTEMPT_COMMIT in self.world.without else NAMES_OF[room]
+
     def _set_traps(self, rooms: list[Kind], victim: str, dice: random.Random, count: int) -> list[tuple[Traps, str]]:
         hits = self.hits()
         with self._traps:
             free = [
                 (self.world.traps[ROOM_OF[room]], name)
                 for room in rooms
-                for name in NAMES_OF[room]
+                for name in self._names(room)
                 if not self.world.traps[ROOM_OF[room]].is_set(name)
             ]
             dice.shuffle(free)

@@ -7,6 +7,7 @@ What lives here: reading statements from a person or a pipe, and the dot command
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 from collections.abc import Generator
@@ -59,6 +60,8 @@ class Shell:
     def run(self) -> int:
         """Work until the input ends; from a pipe 2 when a statement failed, else 0."""
         if self._is_tty:
+            # Whoever starts it in the background of a script hands down an ignored Ctrl-C; a person still wants theirs.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             self._say(f"The lake of {self._session.home}, read-only.\n{self._session.reach()}.\nType .help for help.")
         with self._history():
             for text in self._texts():
