@@ -111,15 +111,18 @@ def as_email(words: str, variables: Mapping[str, Any], *, tail: str | None = Non
     return email_text(f"{greeting}\n\n{words}", {**variables, "listings": []}, tail=tail)
 
 
-def version() -> str:
-    """Names the words in the evidence of a message."""
-    return hashlib.sha256(_source().encode()).hexdigest()[:12]
+def version(language: str) -> str:
+    """Names the words, and the tail of an email in this language, in the evidence of a message."""
+    return hashlib.sha256(_content(language).encode()).hexdigest()[:12]
 
 
 def as_input(language: str) -> Input:
     """The words of all answers and the tail of an email, as they are kept with the messages made of them."""
-    content = json.dumps({"answers": _source(), "tail": tail_source(language)}, ensure_ascii=False, indent=1)
-    return Input(kind="answers", version=version(), name="answers", content=content)
+    return Input(kind="answers", version=version(language), name="answers", content=_content(language))
+
+
+def _content(language: str) -> str:
+    return json.dumps({"answers": _source(), "tail": tail_source(language)}, ensure_ascii=False, indent=1)
 
 
 @lru_cache(maxsize=1)

@@ -165,7 +165,7 @@ class _Desk:
             contact_point_id=point,
             enrolment_id=None,
             plan=PLAN,
-            plan_version=answers.version() if not is_model_written else openai_writer.PROMPT_VERSION,
+            plan_version=answers.version(self._language) if not is_model_written else openai_writer.PROMPT_VERSION,
             step=step,
             occurrence=self._behind.number,
             channel=newest.channel,
@@ -181,7 +181,7 @@ class _Desk:
             evidence={
                 "inbound_ids": self._turn.ids,
                 "answer": more.get("answer", ""),
-                "answers_version": answers.version(),
+                "answers_version": answers.version(self._language),
                 "values": {} if is_model_written else self._values(),
                 "frame": frame,
                 "model": more.get("model", ""),

@@ -35,8 +35,8 @@ def addresses_in_logs_and_runs(runtime: Runtime) -> dict[str, set[str]]:
         }
     home = runtime.settings.home
     for path in [*home.glob("logs/**/*"), *home.glob("dagster/**/*"), *home.glob("dbt/**/*"), *home.glob("pg/*.log")]:
-        # dbt's own parse of the project holds the invented people of its unit tests.
-        if path.is_file() and not path.stem.startswith((*OF_OTHERS, "partial_parse")):
+        # What dbt parsed of the project holds the invented people of its unit tests.
+        if path.is_file() and not path.stem.startswith((*OF_OTHERS, "partial_parse", "manifest", "graph")):
             rows[str(path.relative_to(home))] = path.read_bytes().decode("utf-8", "replace")
     assert len(known) > 10
     return {name: found for name, told in rows.items() if (found := _addresses(told) & known)}

@@ -142,3 +142,11 @@ def test_every_message_is_made_again_and_each_change_of_what_it_was_made_from_is
         found = after(world, by_text, statement)
         assert found.answer == "incomplete", statement
         assert any(what in line for check in found.checks for line in check.said), statement
+
+
+def test_an_answers_words_have_a_version_for_each_language_they_end_in() -> None:
+    from leadpipe.conversation import answers
+
+    kept = {language: answers.as_input(language) for language in ("en", "es")}
+    assert kept["en"].version != kept["es"].version
+    assert all(each.version == answers.version(language) for language, each in kept.items())
