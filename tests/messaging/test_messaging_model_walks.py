@@ -376,9 +376,18 @@ def start(
     return begin
 
 
-def walk(start: Any, *, count: int, is_random: bool = False) -> None:
-    """Raises what the first walk finds in which model and ledger part; the message shows its steps."""
-    machine = type("Started", (Walk,), {"start": staticmethod(start)})
+def walk(start: Any, *, count: int, is_random: bool = False) -> int:
+    """Raises what the first walk finds in which model and ledger part; the message shows its steps.
+
+    Returns how many walks were begun.
+    """
+    begun: list[None] = []
+
+    def counted(*arguments: Any) -> Any:
+        begun.append(None)
+        return start(*arguments)
+
+    machine = type("Started", (Walk,), {"start": staticmethod(counted)})
     run_state_machine_as_test(
         cast("Any", machine),
         settings=settings(
@@ -392,10 +401,11 @@ def walk(start: Any, *, count: int, is_random: bool = False) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    return len(begun)
 
 
 def test_model_and_ledger_walk_together(start: Any) -> None:
-    walk(start, count=WALKS, is_random=MORE in os.environ)
+    assert walk(start, count=WALKS, is_random=MORE in os.environ) >= WALKS
 
 
 def test_a_ledger_that_sends_past_an_unread_answer_parts_from_the_model(
