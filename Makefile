@@ -40,7 +40,7 @@ demo: install
 
 # Rooms side by side first; then the running system, alone, since its figures are of the clock.
 test: install browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/end_to_end $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/end_to_end $(ARGS)
 	$(BIN)/python -m pytest tests/end_to_end $(ARGS)
 
 lint: $(STAMP)
