@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,7 @@ class Shell:
 
     def _answer(self, text: str, *, nothing: str | None = None) -> None:
         """Print the answer, or ``nothing`` as an error where there are no rows and that means a wrong name."""
-        error = self._stoppably(text, nothing) if self._is_tty else self._print_all(text, nothing)
+        error = self.answer_stoppably(text, nothing) if self._is_tty else self._print_all(text, nothing)
         if error is not None:
             self._has_failed = True
             sys.stdout.flush()
@@ -152,23 +152,23 @@ class Shell:
             return str(error)
         return None
 
-    def _stoppably(self, text: str, nothing: str | None = None) -> str | None:
-        """The same, while Ctrl-C stops the statement and not the shell.
+    def answer_stoppably(self, text: str, nothing: str | None = None) -> str | None:
+        """Answer every statement, while Ctrl-C stops the statement and not the shell; what went wrong, in words.
 
         Python handles a signal between two of its own instructions, and a statement is one of them however long it
-        takes; so it runs in a thread, and this one waits for the signal.
+        takes; so it runs in a thread, and this one waits for the signal. It waits for the future: in Python 3.11 a
+        ``Thread.join`` that a signal interrupts takes the thread for ended, and two statements then share a connection.
         """
-        said: list[str | None] = []
-        work = threading.Thread(target=lambda: said.append(self._print_all(text, nothing)))
         is_stopped = False
-        work.start()
-        while work.is_alive():
-            try:
-                work.join(0.1)
-            except KeyboardInterrupt:
-                is_stopped = True
-                self._session.interrupt()
-        return "stopped" if is_stopped else next(iter(said), None)
+        with ThreadPoolExecutor(1, "sql") as pool:
+            work = pool.submit(self._print_all, text, nothing)
+            while not work.done():
+                try:
+                    wait([work], timeout=0.1)
+                except KeyboardInterrupt:
+                    is_stopped = True
+                    self._session.interrupt()
+        return "stopped" if is_stopped else work.result()
 
     def _command(self, text: str) -> bool:
         """Do one dot command; False to leave."""

@@ -13,16 +13,21 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psycopg
 import pyarrow as pa
 import pytest
 
 from leadpipe.cli.sql_output import plain
+from leadpipe.cli.sql_session import Session
+from leadpipe.cli.sql_shell import Shell
 from leadpipe.store import bootstrap, extensions
 from leadpipe.store.lake import Lake
 from leadpipe.store.server import EmbeddedServer
@@ -356,3 +361,40 @@ def test_it_imports_nothing_heavy(here: Environment) -> None:
 )
 def test_a_value_becomes_what_json_knows(value: object, expected: object) -> None:
     assert plain(value) == expected
+
+
+class SlowToStop:
+    """A session whose statement takes a moment to end after it was told to."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.has_ended = False
+
+    def statements(self, text: str) -> list[str]:
+        """The text, whole."""
+        return [text]
+
+    def interrupt(self) -> None:
+        """Tell it."""
+        self.told.set()
+
+    def execute(self, statement: str) -> None:
+        """Work until told, and a moment longer."""
+        self.told.wait(WAIT_SECONDS)
+        time.sleep(0.5)
+        self.has_ended = True
+
+
+def test_a_stopped_statement_has_ended_before_the_next_one_may_use_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    session = SlowToStop()
+    shell = Shell(cast("Session", session), "table")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+        assert shell.answer_stoppably("select 1;") == "stopped"
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert session.has_ended

@@ -34,7 +34,7 @@ from leadpipe.sandbox.control import SandboxControl, noted_url
 from leadpipe.sandbox.environment import sandbox_environment
 from leadpipe.settings import Settings
 
-LEADS, AGED, SECONDS = 16, 160, 210
+LEADS, AGED, SECONDS = 16, 160, 180
 # A file and a variable of somebody who is live: the demo must see neither.
 POISON = "LEADPIPE_SENDING=live\nLEADPIPE_FUB_API_KEY=fka_of_a_real_account\nLEADPIPE_BROKERAGE_NAME=Real Realty\n"
 PROBE = "select count(*) as n from raw.ledger__messages"
