@@ -110,7 +110,7 @@ def settings_for(url: str, home: Path) -> Settings:
         postal_address="100 Main Street, Suite 5, Houston, TX 77002", sms_number="+15125550100",
         twilio_account_sid="AC00000000000000000000000000000001", sms_disabled_states=(), min_gap_minutes=0,
         cap_per_run=10**9, cap_per_hour=10**9, cap_per_day=10**9, cap_per_number_per_day=10**9,
-        cap_per_plan_per_day=10**9, _env_file=None,  # pyright: ignore[reportCallIssue]
+        cap_per_plan_per_day=10**9, warm_up=False, _env_file=None,  # pyright: ignore[reportCallIssue]
     )  # fmt: skip
 
 

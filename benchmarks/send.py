@@ -122,6 +122,7 @@ def _settings(home: Path, endpoint: str) -> Settings:
         cap_per_day=LIFTED,
         cap_per_number_per_day=LIFTED,
         cap_per_plan_per_day=LIFTED,
+        warm_up=False,
         _env_file=None,  # pyright: ignore[reportCallIssue]
     )
 

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     cap_per_day: int = Field(2_000, ge=0, description="Messages a day, all channels.")
     cap_per_number_per_day: int = Field(1_000, ge=0, description="SMS a day from one sending number.")
     cap_per_plan_per_day: int = Field(1_000, ge=0, description="Messages a day for one plan, first touch excepted.")
+    warm_up: bool = Field(
+        True,
+        description="Marketing email to aged addresses begins with few a day; off: the domain has carried such before.",
+    )
     min_gap_minutes: int = Field(
         60, ge=0, description="Minutes between two messages to one person, whatever the plans; answers are exempt."
     )
@@ -92,6 +96,13 @@ class Settings(BaseSettings):
         description="Days without a touch or a stated reason that make a lead starving.",
     )
     stop_stages: CommaList = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
+    optout_tags: CommaList = Field(
+        (
+            "DNC", "Do Not Contact", "Do Not Call", "Do Not Text", "Do Not Email", "No Texts", "No Calls", "No Emails",
+            "Opt Out", "Opted Out", "Unsubscribe", "Unsubscribed",
+        ),
+        description="FUB tags by which the team notes a refusal; texts, calls or emails alone where the tag says so.",
+    )  # fmt: skip
     not_interested_stage: str = Field(
         "Nurture", description="FUB stage of a lead who says they are not interested; empty moves no stage."
     )

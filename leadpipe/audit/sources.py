@@ -86,6 +86,12 @@ SOURCES = (
         columns=tuple("id message_id from_state to_state event code at".split()),
     ),
     Source(
+        table="preferences",
+        what="wishes for fewer messages",
+        columns=tuple("id contact_point_id person_id channel gap_days source at recorded_at".split()),
+        detail="evidence",
+    ),
+    Source(
         table="suppressions",
         what="refusals and their lifting",
         columns=tuple("id contact_point_id channel action source person_id inbound_id at recorded_at".split()),

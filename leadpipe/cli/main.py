@@ -15,6 +15,7 @@ from leadpipe.cli import (
     backup,
     chaos,
     classify,
+    consents,
     conversation,
     demo,
     doctor,
@@ -77,6 +78,7 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(messages.app, name="messages")
 app.add_typer(policy.app, name="policy")
 app.add_typer(numbers.app, name="numbers")
+app.add_typer(consents.app, name="consents")
 app.add_typer(sending.app, name="sending")
 app.command("explain")(explain.explain)
 app.command("replay")(replay.replay)

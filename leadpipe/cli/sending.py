@@ -63,10 +63,19 @@ def stop(
 
 
 @app.command()
-def resume(as_json: AsJson = False) -> None:
+def resume(
+    plan: Annotated[
+        list[str] | None, typer.Option("--plan", help="Only this plan: its stop, and the pause of its email.")
+    ] = None,
+    domain: Annotated[str, typer.Option("--domain", help="Only the pause of this sending domain's email.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """Let messages go again; what became stale while stopped expires first, the rest leaves at the usual caps.
 
-    Example: leadpipe sending resume
+    Without an option it ends every stop by hand. Email that rests because too much of it came back goes on only when
+    its plan or domain is named; what was sent before then counts no more.
+
+    Example: leadpipe sending resume --domain demo-realty.example
     """
     from leadpipe.messaging import switch
     from leadpipe.runtime import open_runtime
@@ -76,26 +85,62 @@ def resume(as_json: AsJson = False) -> None:
         runtime = open_runtime()
         try:
             refuse_other_settings(runtime.settings)
-            done = switch.resume(
-                runtime.engine,
-                now=runtime.clock.now(),
-                stale_after=timedelta(hours=runtime.settings.stale_after_hours),
-            )
+            if plan or domain:
+                found, words = _resume_some(runtime, plan or (), domain)
+            else:
+                done = switch.resume(
+                    runtime.engine,
+                    now=runtime.clock.now(),
+                    stale_after=timedelta(hours=runtime.settings.stale_after_hours),
+                )
+                found = {"expired": done.count_expired, "waiting": done.count_waiting}
+                words = (
+                    f"sending resumed: {done.count_expired} stale messages expired, {done.count_waiting} wait for "
+                    "their time"
+                )
+                with runtime.engine.connect() as connection:
+                    words = "\n".join([words, *_rests(switch.read(connection))])
         finally:
             runtime.close()
-    words = f"sending resumed: {done.count_expired} stale messages expired, {done.count_waiting} wait for their time"
-    _print({"expired": done.count_expired, "waiting": done.count_waiting}, as_json, words)
+    _print(found, as_json, words)
+
+
+def _resume_some(runtime: Runtime, plans: Sequence[str], domain: str) -> tuple[dict[str, Any], str]:
+    """End the stops and pauses named.
+
+    Raises:
+        ConfigurationError: one of them neither was stopped nor rested; the others were resumed.
+    """
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.messaging import email_pauses, switch
+
+    now, stale_after = runtime.clock.now(), timedelta(hours=runtime.settings.stale_after_hours)
+    lines: list[str] = []
+    idle: list[str] = []
+    expired = woken = 0
+    for scope in (*(f"plan:{name}" for name in plans), *((f"domain:{domain.lower()}",) if domain else ())):
+        kind, _, name = scope.partition(":")
+        was_stopped = kind == "plan" and switch.resume_plan(runtime.engine, name, now=now)
+        rested = email_pauses.resume(runtime.engine, scope, now=now, stale_after=stale_after)
+        if not was_stopped and rested is None:
+            idle.append(f"{kind} {name}")
+            continue
+        expired, woken = expired + (rested or (0, 0))[0], woken + (rested or (0, 0))[1]
+        lines.append(f"{kind} {name} resumed: {(rested or (0, 0))[0]} stale messages expired")
+    if idle:
+        raise ConfigurationError(f"{', '.join(idle)} was not stopped and did not rest; `leadpipe sending status` shows")
+    return {"expired": expired, "woken": woken}, "\n".join(lines)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the right to send, the switch, the mode, what waits and may go, who rests. Exit 1 while nothing may leave.
+    """Show the right to send, the switch, the mode, what waits and may go, who rests. Exit 1 while any is stopped.
 
     Example: leadpipe sending status --json
     """
     from sqlalchemy import text
 
-    from leadpipe.messaging import breaker, caps, right, switch
+    from leadpipe.messaging import breaker, caps, right, switch, warm_up
     from leadpipe.runtime import open_runtime
 
     with failing():
@@ -106,6 +151,7 @@ def status(as_json: AsJson = False) -> None:
                 now = switch.read(connection)
                 room = caps.left(connection, runtime.settings, now=runtime.clock.now())
                 resting = breaker.resting(connection)
+                warming = warm_up.per_day(connection, runtime.settings, now=runtime.clock.now(), begins=False)
                 waiting = {
                     str(state): int(count)
                     for state, count in connection.execute(
@@ -121,7 +167,7 @@ def status(as_json: AsJson = False) -> None:
     found = _shown(now) | {
         "mode": mode,
         "waiting": waiting,
-        "room": {"any": room.total, "sms": room.sms},
+        "room": {"any": room.total, "sms": room.sms, "aged_email_per_day": warming},
         "resting_seconds": {provider: round(left, 1) for provider, left in resting.items()},
         "right": shown(standing),
     }
@@ -130,11 +176,14 @@ def status(as_json: AsJson = False) -> None:
     lines.append(
         f"mode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS",
     )
+    if warming is not None:
+        lines.append(f"warming up: marketing email to {warming} aged addresses a day")
+    lines += _rests(now)
     for provider, left in resting.items():
         lines.append(f"{provider} fails and rests for {left:.0f} s more; then one message tries")
     words = "\n".join(lines)
     _print(found, as_json, words)
-    if now.is_stopped or now.plans or now.channels or not standing.may_send:
+    if now.is_stopped or now.plans or now.channels or now.email_pauses or not standing.may_send:
         raise typer.Exit(1)
 
 
@@ -183,6 +232,14 @@ def _words(switch: Any) -> str:
         return "sending is on"
     since = f" since {switch.changed_at:%Y-%m-%d %H:%M} UTC" if switch.changed_at else ""
     return stopped + since + (f" ({switch.reason})" if switch.reason else "")
+
+
+def _rests(switch: Any) -> list[str]:
+    """A line for each pause of marketing email, with the way out."""
+    return [
+        f"{rate.words()}; when its cause is gone: leadpipe sending resume --{rate.scope.replace(':', ' ')}"
+        for rate in switch.email_pauses
+    ]
 
 
 def _print(found: dict[str, Any], as_json: bool, words: str) -> None:

@@ -202,3 +202,9 @@ def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
 def says(words: str, patterns: tuple[str, ...]) -> bool:
     """Whether text in plain form holds one of the patterns."""
     return any(pattern.search(words) for pattern in _compiled(patterns))
+
+
+def first_of(words: str, patterns: tuple[str, ...]) -> int | None:
+    """Where the first of the patterns begins in text in plain form; None when it holds none."""
+    found = (pattern.search(words) for pattern in _compiled(patterns))
+    return min((match.start() for match in found if match), default=None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 
-from leadpipe.crm import landing, optouts, tables
+from leadpipe.crm import landing, optouts, tables, verbal
 from leadpipe.crm.client import rows_of
 from leadpipe.crm.erased import erased_ids, without_erased
 from leadpipe.crm.inbox import Notice
@@ -237,6 +237,8 @@ def store(
     new_inquiry_ids = store_inquiries(engine, inquiries, now=now)
     human_ids = store_human_actions(engine, acts, now=now)
     optouts.store_lead_events(engine, event_rows, now=now)
+    verbal.store_activities(engine, activity_rows, settings=settings, now=now)
+    verbal.store_tags(engine, people, settings=settings, now=now)
     if settings is not None:
         end_at_stop_stages(engine, stored.changed_ids, settings=settings, now=now)
     with engine.begin() as connection:

@@ -1,9 +1,10 @@
 """The unsubscribe link of our emails.
 
 What lives here: RFC 8058 one-click, the page with the choice, and their effect. What does not: making the link
-(``messaging.links``), the list itself (``messaging.suppression``).
+(``messaging.links``), the lists (``messaging.suppression``, ``messaging.preferences``), the words (``pages``).
 
-A GET never unsubscribes: mail scanners follow links. A POST always does, at least from email, whatever its body says.
+A GET never unsubscribes: mail scanners follow links. A POST always does, at least from email, unless what it asks for
+by our own form is fewer emails. The page speaks the language of the email that led there.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from leadpipe.errors import BadRecord
 from leadpipe.gateway import pages, reports
+from leadpipe.messaging import preferences
 from leadpipe.messaging.links import Link, read_token
-from leadpipe.messaging.suppression import ALL, lock_point, suppress
+from leadpipe.messaging.suppression import ALL, active, lock_point, suppress
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,10 +36,10 @@ def router(runtime: Runtime) -> APIRouter:
     routes = APIRouter()
     settings = runtime.settings
 
-    def shown(request: Request, name: pages.Name, status: int = 200) -> HTMLResponse:
+    def shown(request: Request, name: pages.Name, link: Link | None, status: int = 200) -> HTMLResponse:
         return pages.page(
             name,
-            language=pages.language_of(request.headers.get("Accept-Language", "")),
+            language=pages.language_of(request.headers.get("Accept-Language", ""), _language(runtime, link)),
             team=settings.brokerage_name,
             postal_address=settings.postal_address,
             status=status,
@@ -46,18 +48,23 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.get("/u/{token}")
     async def show(token: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         """The page with the choice; changes nothing."""
-        return shown(request, "unreadable", 404) if _read(runtime, token) is None else shown(request, "choose")
-
-    @routes.post("/u/{token}")
-    async def end(token: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        """Unsubscribe; repeating it changes nothing and answers the same."""
         link = _read(runtime, token)
         if link is None:
-            return shown(request, "unreadable", 404)
+            return shown(request, "unreadable", None, 404)
+        return await run_in_threadpool(shown, request, "choose", link)
+
+    @routes.post("/u/{token}")
+    async def choose(token: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        """Unsubscribe, or send less; repeating it changes nothing and answers the same."""
+        link = _read(runtime, token)
+        if link is None:
+            return shown(request, "unreadable", None, 404)
         choice = await _choice(request)
-        source, is_all = "preference_page" if choice else "one_click", choice == "all"
-        await run_in_threadpool(reports.again_after_deadlock, lambda: _end(runtime, link, source, is_all))
-        return shown(request, "ended_all" if is_all else "ended_email")
+
+        def obey() -> HTMLResponse:
+            return shown(request, reports.again_after_deadlock(lambda: _obey(runtime, link, choice)), link)
+
+        return await run_in_threadpool(obey)
 
     return routes
 
@@ -80,6 +87,48 @@ def _read(runtime: Runtime, token: str) -> Link | None:
         return read_token(runtime.settings, token)
     except BadRecord:
         return None
+
+
+def _obey(runtime: Runtime, link: Link, choice: str) -> pages.Name:
+    """Carry the choice out; returns the page that says so."""
+    if choice == "fewer":
+        return _send_less(runtime, link)
+    is_all = choice == "all"
+    _end(runtime, link, "preference_page" if choice else "one_click", is_all)
+    return "ended_all" if is_all else "ended_email"
+
+
+def _send_less(runtime: Runtime, link: Link) -> pages.Name:
+    """No more than one email of marketing a month, to every address of theirs; it takes no refusal back."""
+    now = runtime.clock.now()
+    with runtime.engine.begin() as connection:
+        if not _is_known(connection, link.contact_point_id):
+            return "fewer"
+        people = _who(connection, link)
+        points = {link.contact_point_id, *_points(connection, people, kind="email")}
+        lock_point(connection, points)
+        preferences.send_less(
+            connection,
+            contact_point_ids=points,
+            gap_days=preferences.FEWER_DAYS,
+            source="preference_page",
+            now=now,
+            person_id=people[0] if people else None,
+            evidence={"message_id": link.message_id},
+        )
+        is_off = "email" in active(connection, [link.contact_point_id]).get(link.contact_point_id, {})
+    return "still_ended" if is_off else "fewer"
+
+
+def _language(runtime: Runtime, link: Link | None) -> str:
+    """The language of the email that led here; empty when nobody knows any more."""
+    if link is None or not link.message_id:
+        return ""
+    with runtime.engine.connect() as connection:
+        return connection.execute(_LANGUAGE, {"message": link.message_id}).scalar() or ""
+
+
+_LANGUAGE = text("select evidence -> 'variables' ->> 'language' from ledger.messages where id = cast(:message as uuid)")
 
 
 def _end(runtime: Runtime, link: Link, source: str, is_all: bool) -> None:
@@ -137,9 +186,13 @@ def _who(connection: Connection, link: Link) -> list[int]:
     return [int(row.person_id) for row in rows]
 
 
-def _points(connection: Connection, people: list[int]) -> set[int]:
+def _points(connection: Connection, people: list[int], *, kind: str = "") -> set[int]:
     rows = connection.execute(
-        text("select contact_point_id from ledger.person_contact_points where person_id = any(:people)"),
-        {"people": people},
+        text(
+            "select o.contact_point_id from ledger.person_contact_points o "
+            "join ledger.contact_points c on c.id = o.contact_point_id "
+            "where o.person_id = any(:people) and :kind in ('', c.kind)"
+        ),
+        {"people": people, "kind": kind},
     )
     return {int(row.contact_point_id) for row in rows}

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.messaging import caps, doubt, gate, safeguards, suppression
+from leadpipe.messaging import caps, doubt, gate, safeguards, suppression, warm_up
 from leadpipe.messaging.channels.base import SendRequest
 from leadpipe.messaging.content_template import values_for
+from leadpipe.messaging.email_pauses import LOOK_AGAIN, PURPOSE, code_of
 from leadpipe.messaging.gate import Subject, state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
+from leadpipe.messaging.reputation import sending_domain
 from leadpipe.messaging.switch import GOES_SINCE
+from leadpipe.messaging.warm_up import WarmUp
 from leadpipe.settings import Sending
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
+    from leadpipe.messaging.email_pauses import Rate
     from leadpipe.policy.verdict import Verdict
     from leadpipe.settings import Settings
 
@@ -89,6 +93,7 @@ class Batch:
         providers: dict[str, str],
         room: caps.Room,
         gap: doubt.Doubt | None = None,
+        email_pauses: Sequence[Rate] = (),
     ) -> None:
         self._connection = connection
         self._settings = settings
@@ -97,6 +102,8 @@ class Batch:
         self._providers = providers
         self._room = room
         self._gap = gap
+        self._email_pauses = email_pauses
+        self._warm_up = WarmUp(connection, settings, now)
         self._moves: list[tuple[State, Move]] = []
 
     def run(self, ids: list[str], found: Claim) -> None:
@@ -173,12 +180,22 @@ class Batch:
                 self._hold(row, "unread_inbound", self._now + UNREAD_HOLD)
             elif row.purpose not in _ANSWERS and (until := busy.get(row.person_id)):
                 self._hold(row, "one_at_a_time", until)
+            elif why := self._rests(row):
+                self._hold(row, why, self._now + LOOK_AGAIN)
+            elif row.person_id not in taken and (until := self._warm_up.holds(row, rows)):
+                self._hold(row, warm_up.CODE, until)
             elif row.person_id not in taken and self._room.take(
                 plan=row.plan, channel=row.channel, purpose=row.purpose
             ):
                 taken.add(row.person_id)
                 kept.append(row)
         return kept
+
+    def _rests(self, row: Row[Any]) -> str:
+        """Why marketing email of this plan, or all of it, rests until a person resumes it."""
+        if row.channel != "email" or row.purpose != PURPOSE:
+            return ""
+        return code_of(self._email_pauses, plan=row.plan, domain=sending_domain(self._settings))
 
     def _unread(self, rows: Sequence[Row[Any]]) -> tuple[set[int], set[int]]:
         unread = self._connection.execute(

@@ -112,9 +112,14 @@ def room(connection: Connection, settings: Settings, *, now: datetime) -> Room:
     """What the caps leave; near a cap this waits for other claims, so that together they cannot pass it."""
     found = _room(connection, settings, now)
     if found.is_near:
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        take_turns(connection)
         found = _room(connection, settings, now)
     return found
+
+
+def take_turns(connection: Connection) -> None:
+    """Wait for the claims that count near a cap, and let later ones wait for this transaction."""
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 def _room(connection: Connection, settings: Settings, now: datetime) -> Room:

@@ -134,11 +134,16 @@ _CHECKS: LiteralString = (
     "select contact_point_id, list, result, checked_at from ledger.number_checks "
     "where contact_point_id = any(%(points)s::bigint[])"
 )
+# The newest wish of an address decides; only emails have one.
+_WISHES: LiteralString = """
+    select distinct on (contact_point_id) contact_point_id, gap_days from ledger.preferences
+    where contact_point_id = any(%(points)s::bigint[]) and channel = 'email' order by contact_point_id, at desc, id desc
+    """
 _READ: LiteralString = "select value->>'at' from ledger.watermarks where source = %(refusals)s"
 _HUMAN: LiteralString = (
     "select person_id, kind, at from ledger.human_actions where person_id = any(%(people)s::bigint[])"
 )
-_QUESTIONS = (_POINTS, _PEOPLE, _CONSENTS, _SUPPRESSIONS, _SENT, _RECEIVED, _HUMAN, _CHECKS, _READ)
+_QUESTIONS = (_POINTS, _PEOPLE, _CONSENTS, _SUPPRESSIONS, _SENT, _RECEIVED, _HUMAN, _CHECKS, _WISHES, _READ)
 _Rows = list[tuple[Any, ...]]
 
 
@@ -165,7 +170,9 @@ class _Facts:
             "out": [str(state) for state in WENT_OUT | UNSURE],
             "refusals": REFUSALS,
         }
-        points, people, consents, suppressions, sent, received, human, checks, read = _answers(connection, values)
+        points, people, consents, suppressions, sent, received, human, checks, wishes, read = _answers(
+            connection, values
+        )
         self._points: dict[int, tuple[Any, ...]] = {row[0]: row for row in points}
         self._people: dict[int, tuple[Any, ...]] = {row[0]: row for row in people}
         self._consents: dict[int, list[tuple[int | None, Consent]]] = defaultdict(list)
@@ -177,6 +184,7 @@ class _Facts:
         self._checks: dict[int, dict[str, tuple[str, date]]] = defaultdict(dict)
         for point, name, result, checked_at in checks:
             self._checks[point][name] = (result, checked_at)
+        self._email_gap_days: dict[int, int | None] = {row[0]: row[1] for row in wishes}
         # Before the first reading nobody is known either.
         self._refusals_read_at = datetime.fromisoformat(read[0][0]) if read else None
         self._by_person: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
@@ -221,6 +229,7 @@ class _Facts:
             **self._lists_of(subject),
             # At night the morning's messages are planned: they are judged again, with a newer reading, when they leave.
             refusals_read_at=None if subject.judged_for else self._refusals_read_at,
+            email_gap_days=self._email_gap_days.get(subject.contact_point_id) if subject.channel == "email" else None,
             relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
             subject=subject.subject or None,
             body=subject.body,

@@ -148,7 +148,10 @@ def _claim(
         ).all()
         ids = held.take(due)
         try:
-            Batch(connection, settings, now, worker, providers, room, standing.doubt).run(ids, found)
+            batch = Batch(
+                connection, settings, now, worker, providers, room, standing.doubt, email_pauses=stop.email_pauses
+            )
+            batch.run(ids, found)
         except Exception as error:
             if poison.is_of_one_row(error):
                 raise poison.Unclaimable(ids, error) from error

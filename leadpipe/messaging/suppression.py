@@ -29,7 +29,12 @@ ALL = "all"
 # A STOP by text ends every telephone channel of the account; email stays unless the words say so (C9).
 PHONE_CHANNELS = ("sms", "whatsapp")
 # Only a refusal that the person made can be taken back by the person. A bounce or a wrong number is a fact.
-LIFTABLE_SOURCES = frozenset({"stop_keyword", "phrase", "model", "21610", "63014", "one_click", "preference_page"})
+LIFTABLE_SOURCES = frozenset(
+    {
+        "stop_keyword", "phrase", "model", "21610", "63014", "one_click", "preference_page", "agent_note", "agent_call",
+        "crm_text", "agent_tag",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

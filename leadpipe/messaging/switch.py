@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from leadpipe.audit import acts
-from leadpipe.messaging import breaker
+from leadpipe.messaging import breaker, email_pauses
+from leadpipe.messaging.email_pauses import Rate
 from leadpipe.messaging.protocol import Event, Move, State, write
 
 if TYPE_CHECKING:
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
 KEY = "sending"
 
 
+_READ = text("select key, value, changed_at from ledger.controls where key = any(:keys)")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Switch:
-    """What is stopped: everything, or some plans and channels."""
+    """What is stopped: everything, or some plans and channels; and which marketing email rests by itself."""
 
     is_stopped: bool = False
     plans: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     reason: str = ""
     changed_at: datetime | None = None
+    email_pauses: tuple[Rate, ...] = ()
 
     def stops(self, *, plan: str, channel: str) -> bool:
         """Whether a message of this plan and channel must stay."""
@@ -51,17 +56,19 @@ class Resumed:
 
 def read(connection: Connection) -> Switch:
     """The switch as it stands; never set means nothing is stopped."""
-    row = connection.execute(
-        text("select value, changed_at from ledger.controls where key = :key"), {"key": KEY}
-    ).one_or_none()
+    rows = {row.key: row for row in connection.execute(_READ, {"keys": [KEY, email_pauses.KEY]})}
+    rates = email_pauses.from_json(rows[email_pauses.KEY].value) if email_pauses.KEY in rows else {}
+    paused = tuple(rate for _, rate in sorted(rates.items()) if rate.is_paused)
+    row = rows.get(KEY)
     if row is None:
-        return Switch()
+        return Switch(email_pauses=paused)
     return Switch(
         is_stopped=bool(row.value.get("is_stopped")),
         plans=tuple(row.value.get("plans", ())),
         channels=tuple(row.value.get("channels", ())),
         reason=str(row.value.get("reason", "")),
         changed_at=row.changed_at,
+        email_pauses=paused,
     )
 
 
@@ -83,6 +90,7 @@ def stop(
             channels=tuple(sorted({*before.channels, *channels})),
             reason=reason,
             changed_at=now,
+            email_pauses=before.email_pauses,
         )
         _write(connection, after, now)
         detail = {"stopped": True, "plans": list(plans), "channels": list(channels)}
@@ -104,6 +112,18 @@ def resume(engine: Engine, *, now: datetime, stale_after: timedelta) -> Resumed:
             text("select count(*) from ledger.messages where state in ('queued', 'held')")
         ).scalar_one()
     return Resumed(count_expired=count, count_waiting=int(waiting))
+
+
+def resume_plan(engine: Engine, plan: str, *, now: datetime) -> bool:
+    """Let one plan that was stopped by name go again; False when it was not. What is stale by then expires as ever."""
+    with engine.begin() as connection:
+        before = read(connection)
+        if plan not in before.plans:
+            return False
+        plans = tuple(name for name in before.plans if name != plan)
+        _write(connection, replace(before, plans=plans), now)
+        acts.record(connection, kind="sending", now=now, detail={"stopped": False, "plans": [plan]})
+    return True
 
 
 def _write(connection: Connection, switch: Switch, now: datetime) -> None:

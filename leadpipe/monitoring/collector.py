@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from leadpipe.clock import WallClock
 from leadpipe.messaging import right
-from leadpipe.monitoring import latencies
+from leadpipe.monitoring import latencies, revocations
 from leadpipe.monitoring.figures import FIGURES, RECENT_MINUTES, Figure
 from leadpipe.monitoring.uptime import SLACK_SECONDS
 from leadpipe.store.rate_window import KEPT_SLOTS, SLOTS
@@ -90,6 +90,8 @@ class LedgerCollector(Collector):
             "now": now,
             "wall": WallClock().now(),
             "recent": now - timedelta(minutes=RECENT_MINUTES),
+            "day_before": now - revocations.WINDOW,
+            "by_person": list(revocations.BY_PERSON),
             "slack": timedelta(seconds=SLACK_SECONDS),
             "all_slots": SLOTS,
             "kept_slots": KEPT_SLOTS,

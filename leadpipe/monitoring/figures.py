@@ -20,8 +20,9 @@ class Figure:
 
     Attributes:
         sql: gives one row per label values, the labels in their order and then the value. It may use ``:now`` (the
-            ledger's clock), ``:wall`` (the machine's), ``:recent`` (``RECENT_MINUTES`` before now), ``:slack``,
-            ``:all_slots`` and ``:kept_slots`` (``store.rate_window``).
+            ledger's clock), ``:wall`` (the machine's), ``:recent`` (``RECENT_MINUTES`` before now), ``:day_before``,
+            ``:by_person`` (``revocations.BY_PERSON``), ``:slack``, ``:all_slots`` and ``:kept_slots``
+            (``store.rate_window``).
         requires: a table that another program makes; without it there is no such figure.
     """
 
@@ -89,6 +90,38 @@ FIGURES = (
         name="leadpipe_replies_unread",
         meaning="Messages of leads that nobody has read; everything to their sender waits for it.",
         sql="select count(*) from ledger.inbound_messages where read_at is null",
+    ),
+    Figure(
+        name="leadpipe_refusal_seconds_slowest",
+        meaning="Of the refusals of the last day: the longest from the person's own moment to its effect; 0: none.",
+        sql="""
+        select coalesce(max(extract(epoch from s.recorded_at - s.at)), 0)
+        from ledger.suppressions s join ledger.contact_points c on c.id = s.contact_point_id
+        where s.recorded_at > :day_before and s.action = 'suppress' and s.source = any(:by_person)
+          and s.at >= c.created_at and s.at >= coalesce(
+            (select (value ->> 'at')::timestamptz from ledger.controls where key = 'go_live'), '-infinity')
+        """,
+    ),
+    Figure(
+        name="leadpipe_replies_unread_age_seconds",
+        meaning="Age of the oldest message of a lead that nobody has read and that may be a refusal; 0: none.",
+        sql="""
+        select coalesce(extract(epoch from :now - min(received_at)), 0) from ledger.inbound_messages
+        where read_at is null and not is_auto_reply
+        """,
+    ),
+    Figure(
+        name="leadpipe_email_paused",
+        meaning="Plans and sending domains whose marketing email rests because too much of it came back.",
+        labels=("kind",),
+        sql="""
+        select k.kind, count(r.key)::int from unnest(array['plan', 'domain']) k(kind)
+        left join (
+          select r.key from ledger.controls c, jsonb_each(c.value) r
+          where c.key = 'email_rates' and r.value ->> 'level' in ('stop', 'hard')
+        ) r on starts_with(r.key, k.kind || ':')
+        group by k.kind
+        """,
     ),
     Figure(
         name="leadpipe_provider_calls",

@@ -118,6 +118,7 @@ class Case:
         sender: who the message is for when that is not us, such as a lender (C29).
         listing: the home whose availability the words claim; None when nobody looked.
         refusals_read_at: when the CRM's own opt-outs were last read (C45); None where there is nothing to read.
+        email_gap_days: the person asked for no more than one marketing email in so many days; None did not.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Case:
     sender: str = "ours"
     listing: Listing | None = None
     refusals_read_at: datetime | None = None
+    email_gap_days: int | None = None
     subject: str | None = None
     body: str | None = None
     is_template: bool = False
@@ -185,6 +187,7 @@ class Case:
             sender=str(row.get("sender") or "ours"),
             listing=_listing(row.get("listing")),
             refusals_read_at=_time(row, "refusals_read_at") if row.get("refusals_read_at") else None,
+            email_gap_days=_days(row, "email_gap_days"),
             relationship=Relationship(
                 **{
                     name: _time(row["relationship"], name)
@@ -206,6 +209,15 @@ def _time(row: Mapping[str, Any], name: str) -> datetime:
     if at.tzinfo is None:
         raise BadRecord(f"field {name}: {row[name]!r} has no time zone")
     return at.astimezone(UTC)
+
+
+def _days(row: Mapping[str, Any], name: str) -> int | None:
+    value = row.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or value < 1:
+        raise BadRecord(f"field {name}: {value!r} is no number of days")
+    return value
 
 
 def _dated(row: Mapping[str, Any] | None, name: str) -> dict[str, Any]:

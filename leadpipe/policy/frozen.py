@@ -52,6 +52,8 @@ def frozen(case: Case) -> dict[str, Any]:
         kept["transaction_at"] = case.relationship.transaction_at
     if case.sender != "ours":
         kept["sender"] = case.sender
+    if case.email_gap_days is not None:
+        kept["email_gap_days"] = case.email_gap_days
     if case.listing is not None:
         kept["listing"] = [case.listing.status, case.listing.checked_at]
     return kept
@@ -124,6 +126,7 @@ def thawed(
         sender=kept.get("sender", "ours"),
         listing=_listing(kept.get("listing")),
         refusals_read_at=_maybe(kept.get("refusals_read_at")),
+        email_gap_days=kept.get("email_gap_days"),
         subject=subject,
         body=body,
         is_template=bool(kept["is_template"]),

@@ -23,6 +23,8 @@ from leadpipe.settings import Settings
 from leadpipe.store.inputs import Input
 
 Hours = tuple[int, int] | None
+# What every part says of itself.
+_ABOUT = frozenset({"name", "effective_from", "effective_to", "source", "confidence"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,32 @@ class Blackout:
     ends_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmailRates:
+    """How much of our email may come back (C23, C25): shares of what was sent within ``days``.
+
+    A limit counts once at least ``min_sent`` were sent and ``min_complaints`` or ``min_bounces`` came back.
+    """
+
+    days: int
+    min_sent: int
+    min_complaints: int
+    complaints_alert: float
+    complaints_stop: float
+    complaints_hard: float
+    min_bounces: int
+    bounces_stop: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """How soon a refusal must be obeyed (C7): our own aim, when a person is told, and the law's last day."""
+
+    target_seconds: int
+    alert_minutes: int
+    legal_business_days: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
     """The rules in force on one day.
@@ -71,6 +99,8 @@ class Pack:
     Attributes:
         version: names the file and the hash of what is in force.
         text: the file.
+        email_rates: None in a pack of before there were any; no verdict depends on it, nor on the two after it.
+        warm_up_per_day: aged addresses a day that may get marketing email, by week since the first; then no limit.
     """
 
     version: str
@@ -103,6 +133,9 @@ class Pack:
     is_us_whatsapp_marketing_paused: bool
     session_minutes: int
     patterns: Mapping[str, re.Pattern[str]]
+    email_rates: EmailRates | None
+    warm_up_per_day: tuple[int, ...]
+    revocation: Revocation | None
 
     def as_input(self) -> Input:
         """The file as it is kept with the verdicts it gave."""
@@ -221,7 +254,7 @@ def read_pack(raw: bytes, day: date, *, name: str) -> Pack:
 
 def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
     content = parts["content"]
-    skipped = {"name", "effective_from", "effective_to", "source", "confidence"}
+    skipped = _ABOUT
     whatsapp = parts.get("whatsapp", {"us_marketing_paused": False, "session_hours": 24, "session_margin_minutes": 5})
     in_force = "|".join(sorted(parts))
     return Pack(
@@ -259,7 +292,15 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
             for name, patterns in content.items()
             if name not in skipped
         },
+        email_rates=EmailRates(**_plain(parts["email_rates"])) if "email_rates" in parts else None,
+        warm_up_per_day=tuple(parts["warm_up"]["per_day_by_week"]) if "warm_up" in parts else (),
+        revocation=Revocation(**_plain(parts["revocation"])) if "revocation" in parts else None,
     )
+
+
+def _plain(part: dict[str, Any]) -> dict[str, Any]:
+    """A part without what says where it comes from."""
+    return {name: value for name, value in part.items() if name not in _ABOUT}
 
 
 def _window(data: dict[str, Any]) -> Window:

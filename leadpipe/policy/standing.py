@@ -89,7 +89,9 @@ def _is_taken_back(refusal: Suppression, case: Case, settings: PolicySettings) -
         consent.at > refusal.at
         and consent.at <= case.now
         and reaches(consent, case.channel)
-        and (is_pewc(consent, settings) or (case.channel == "email" and _level(consent, settings) >= LEVELS["express"]))
+        and (
+            is_pewc(consent, settings) or (case.channel == "email" and worth_of(consent, settings) >= LEVELS["express"])
+        )
         for consent in case.consents
     )
 
@@ -124,15 +126,16 @@ def _best_consent(
             continue
         if suppression is not None and consent.at <= suppression.at:
             continue
-        worth = _level(consent, settings)
+        worth = worth_of(consent, settings)
         if case.purpose == "marketing" and consent.scope not in _MARKETING_SCOPES:
             worth = min(worth, LEVELS["inquiry"])
-        if worth > level and not _is_over(consent, worth, case.now, pack):
+        if worth > level and not is_over(consent, worth, case.now, pack):
             best, level = consent, worth
     return best, level
 
 
-def _level(consent: Consent, settings: PolicySettings) -> int:
+def worth_of(consent: Consent, settings: PolicySettings) -> int:
+    """The level a consent counts as by its proof and its seller (C2, C3), whatever it is called."""
     if consent.level == "pewc" and not is_pewc(consent, settings):
         return LEVELS["inquiry"]
     if not _is_ours(consent.seller, settings):
@@ -140,7 +143,8 @@ def _level(consent: Consent, settings: PolicySettings) -> int:
     return LEVELS.get(consent.level, 0)
 
 
-def _is_over(consent: Consent, worth: int, now: datetime, pack: Pack) -> bool:
+def is_over(consent: Consent, worth: int, now: datetime, pack: Pack) -> bool:
+    """Whether a consent of this worth has ended, by its own date or by an inquiry's age (C4)."""
     if consent.expires_at is not None and consent.expires_at <= now:
         return True
     return worth == LEVELS["inquiry"] and consent.at < now - timedelta(days=pack.inquiry_days)

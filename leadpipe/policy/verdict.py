@@ -160,6 +160,9 @@ def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> li
     if free_at is not None:
         opens = _open_at(case, place, free_at, pack, settings)
         found.append(Finding(rule="C15", decision="HOLD", code="frequency", until=opens))
+    free_at = _asked_for_less(case)
+    if free_at is not None:
+        found.append(Finding(rule="C15", decision="HOLD", code="fewer_emails", until=free_at))
     opens = _open_at(case, place, case.now, pack, settings)
     if opens is None:
         found.append(Finding(rule="C12", decision="BLOCK", code="never_open"))
@@ -209,6 +212,19 @@ def _free_at(case: Case, place: Place, pack: Pack) -> datetime | None:
         ats = [item.at for item in sent if item.channel in COUNTED_CHANNELS]
         free += _room_at(ats, STATE_LIMIT, _DAY, case.now)
     return max(free, default=None)
+
+
+def _asked_for_less(case: Case) -> datetime | None:
+    """When somebody who asked for fewer emails may get the next one of marketing; None when that is now."""
+    if case.email_gap_days is None or case.channel != "email" or case.purpose != "marketing":
+        return None
+    gap = timedelta(days=case.email_gap_days)
+    ats = [
+        item.at
+        for item in case.history
+        if item.direction == "out" and item.channel == "email" and item.purpose == "marketing" and item.at <= case.now
+    ]
+    return max(_room_at(ats, 1, gap, case.now), default=None)
 
 
 def _is_capped_by_state(case: Case, place: Place, pack: Pack) -> bool:

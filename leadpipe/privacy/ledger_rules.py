@@ -123,6 +123,12 @@ LEDGER: dict[str, LedgerRule] = {
         keeps="channel level scope seller source dedupe_key",
         stays="level, source and time, and the digest of the proof: a copy from `person export` can be proven with it",
     ),
+    "preferences": LedgerRule(
+        about="What they asked for short of a refusal", rows=f"{PERSON} or {POINT}",
+        clear={"evidence": emptied("evidence", _ERASURE)},
+        keeps="channel source",
+        stays="that and when they asked for fewer messages",
+    ),
     "inbound_messages": LedgerRule(
         about="Messages from them",
         rows=f"{PERSON} or {POINT}",

@@ -375,6 +375,7 @@ suppressions = Table(
     _xid(),
     _one_of("action", ("suppress", "lift")),
     Index("ix_suppressions_point", "contact_point_id"),
+    Index("ix_suppressions_recorded", "recorded_at"),
 )  # fmt: skip
 
 consents = Table(
@@ -394,6 +395,23 @@ consents = Table(
     _at("recorded_at", nullable=False),
     _xid(),
     Index("ix_consents_person", "person_id"),
+)  # fmt: skip
+
+# What people asked for short of a refusal, on the page of the unsubscribe link; the newest row of an address decides.
+preferences = Table(
+    "preferences", metadata,
+    _id(),
+    Column("contact_point_id", BigInteger, ForeignKey(contact_points.c.id), nullable=False),
+    Column("person_id", BigInteger),
+    Column("channel", Text, nullable=False),        # email
+    Column("gap_days", Integer),                    # no more than one marketing message in so many days; null: no wish
+    Column("source", Text, nullable=False),         # preference_page
+    _json("evidence"),
+    _at("at", nullable=False),
+    _at("recorded_at", nullable=False),
+    _xid(),
+    _one_of("channel", CHANNELS),
+    Index("ix_preferences_point", "contact_point_id"),
 )  # fmt: skip
 
 # What lists outside say of a number, the newest answer for each list; no mirror.

@@ -23,6 +23,7 @@ from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.crm.tables import RawTable
 from leadpipe.errors import ConfigurationError, LeadpipeError
+from leadpipe.messaging import reputation
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import REFUSALS
 from leadpipe.work import catching_up
@@ -126,6 +127,7 @@ class _Pass:
         self._step("mail", lambda: self._recover(stored_mail.ses_inbound), every=SLOW)
         self._step("sns", lambda: self._recover(catch_up.sns_optouts), every=SLOW)
         self._step("reports", lambda: self._recover(catch_up.failed_reports))
+        self._step("email_rates", self._look_at_email)
         self._step("catching_up", self._finish_catching_up)
 
     def _step(self, name: str, read: Callable[[], None], *, every: timedelta = timedelta(0)) -> None:
@@ -267,6 +269,10 @@ class _Pass:
 
     def _recover(self, ask: Callable[[Runtime], int]) -> None:
         self._report.count_recovered += ask(self._runtime)
+
+    def _look_at_email(self) -> None:
+        """Whether too much of our email comes back: then marketing email rests."""
+        reputation.look(self._runtime.engine, self._runtime.settings, now=self._now)
 
     def _finish_catching_up(self) -> None:
         catching_up.finish(self._runtime)

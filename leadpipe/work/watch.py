@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
 from leadpipe.clock import WallClock
 from leadpipe.messaging.alerts import raise_alert
-from leadpipe.monitoring import heartbeat, starving, targets, uptime
+from leadpipe.monitoring import heartbeat, revocations, starving, targets, uptime
 from leadpipe.monitoring.judged import Judged, judge
+from leadpipe.monitoring.revocations import Late, Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from leadpipe.runtime import Runtime
 
@@ -41,6 +44,7 @@ class Watched:
     """What one pass saw, and the causes of the alerts that are new."""
 
     judged: Judged
+    revocations: Revocations
     count_days: int
     count_pruned: int
     alerts: tuple[str, ...]
@@ -49,6 +53,8 @@ class Watched:
         """For Dagster; figures and words only."""
         return {
             **self.judged.as_metadata(),
+            "refusals": self.revocations.words,
+            "refusals_waiting": len(self.revocations.waiting),
             "service_days_counted": self.count_days,
             "heartbeats_pruned": self.count_pruned,
             "alerts": ", ".join(self.alerts) or "none",
@@ -61,12 +67,13 @@ def watch(runtime: Runtime) -> Watched:
     with runtime.engine.begin() as connection:
         count_days = uptime.count_days(connection, now=wall, counted_at=now, zone=runtime.settings.team_timezone)
         count_pruned = heartbeat.prune(connection, now=wall)
-    judged = judge(runtime.lake, runtime.settings, now=now)
+    judged, zone = judge(runtime.lake, runtime.settings, now=now), ZoneInfo(runtime.settings.team_timezone)
     with runtime.engine.begin() as connection:
+        obeyed = revocations.measure(connection, now=now, zone=runtime.settings.team_timezone)
         connection.execute(_KEEP, {"value": targets.as_control(judged.kpis), "now": now})
         new = [
             told.cause
-            for told in worth_telling(judged)
+            for told in (*worth_telling(judged), *too_slow(obeyed, today=now.astimezone(zone).date()))
             if raise_alert(
                 connection,
                 kind=told.cause.partition(":")[0],
@@ -76,7 +83,9 @@ def watch(runtime: Runtime) -> Watched:
                 now=now,
             )
         ]
-    return Watched(judged=judged, count_days=count_days, count_pruned=count_pruned, alerts=tuple(new))
+    return Watched(
+        judged=judged, revocations=obeyed, count_days=count_days, count_pruned=count_pruned, alerts=tuple(new)
+    )
 
 
 def worth_telling(judged: Judged) -> Iterator[Told]:
@@ -103,3 +112,34 @@ def worth_telling(judged: Judged) -> Iterator[Told]:
             title=f"{hungry.count} leads get no touch, and nothing says why",
             body=f"{hungry.words}. People who wait longest: {ids}. All of them: {starving.TABLE}.",
         )
+
+
+def too_slow(found: Revocations, *, today: date) -> Iterator[Told]:
+    """The alerts of the revocation clock (C7): refusals that took minutes, and words that may hold one."""
+    if found.late:
+        slowest, newest = found.late[0], max(each.id for each in found.late)
+        yield Told(
+            cause=f"refusal_slow:{newest}",
+            title=f"{len(found.late)} refusals took over {found.alert_minutes} minutes{_overdue(slowest, today)}",
+            body=f"{found.words}. The slowest: suppression {slowest.id} of person {slowest.person_id} "
+            f"({slowest.source}), said {slowest.at:%Y-%m-%d %H:%M} UTC; {_law(slowest)}. What was sent to them "
+            f"meanwhile: `leadpipe explain {slowest.person_id}`.",
+        )
+    if found.waiting:
+        oldest = found.waiting[0]
+        what = "notice in the inbox" if oldest.what == "notice" else "inbound message"
+        yield Told(
+            cause=f"refusal_unread:{oldest.what}:{oldest.id}",
+            title=f"{len(found.waiting)} messages of leads are unread{_overdue(oldest, today)}",
+            body=f"Any of them may be a refusal; nothing goes to their senders meanwhile. The oldest is {what} "
+            f"{oldest.id}, {oldest.seconds / 60:.0f} minutes old; {_law(oldest)}. See the replies job in Dagster, and "
+            "`leadpipe inbox list`.",
+        )
+
+
+def _law(late: Late) -> str:
+    return f"the law's last day to obey a refusal of then is {late.last_day}"
+
+
+def _overdue(late: Late, today: date) -> str:
+    return ", one past the law's last day" if today > late.last_day else ""

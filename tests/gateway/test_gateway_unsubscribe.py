@@ -61,7 +61,8 @@ def test_any_other_post_unsubscribes_from_email_all_the_same(
 def test_a_get_shows_the_page_and_never_unsubscribes(http: TestClient, ledger: Ledger, path: str) -> None:
     answer = http.get(path)
     assert answer.status_code == 200
-    assert "<button type=submit>Unsubscribe</button>" in answer.text
+    assert "<button type=submit>Save my choice</button>" in answer.text
+    assert re.findall(r"value=(\w+)( checked)?", answer.text) == [("email", " checked"), ("fewer", ""), ("all", "")]
     assert "Demo Realty" in answer.text
     assert "1 Example Street" in answer.text
     assert http.head(path).status_code in {200, 405}
@@ -93,10 +94,56 @@ def test_the_choice_of_emails_leaves_texts_alone(http: TestClient, ledger: Ledge
 
 def test_a_browser_that_asks_for_spanish_gets_it(http: TestClient, path: str) -> None:
     spanish = http.get(path, headers={"Accept-Language": "es-MX,es;q=0.9,en;q=0.8"})
-    assert "Cancelar la suscripción" in spanish.text
+    assert "Guardar mi elección" in spanish.text
     assert spanish.headers["content-language"] == "es"
     for other in ("en-US,es;q=0.5", "de-DE", "", "*;q="):
-        assert "Unsubscribe" in http.get(path, headers={"Accept-Language": other}).text
+        assert "Save my choice" in http.get(path, headers={"Accept-Language": other}).text
+
+
+@pytest.mark.parametrize(("language", "says"), [("es", "No más correos"), ("en", "No more emails")])
+def test_the_page_speaks_the_language_of_the_email_whatever_the_browser_asks_for(
+    http: TestClient, ledger: Ledger, path: str, language: str, says: str
+) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(
+            text("update ledger.messages set evidence = cast(:evidence as jsonb)"),
+            {"evidence": f'{{"variables": {{"language": "{language}"}}}}'},
+        )
+    other = {"Accept-Language": "en" if language == "es" else "es"}
+    page = http.get(path, headers=other)
+    assert says in page.text
+    assert f"<html lang={language}>" in page.text
+    assert http.post(path, data={"choice": "fewer"}, headers=other).headers["content-language"] == language
+
+
+def test_fewer_emails_are_a_wish_that_is_kept_once_and_ends_nothing(
+    http: TestClient, ledger: Ledger, path: str
+) -> None:
+    waiting = ledger.message(state="queued", provider_id="")
+    for _ in range(2):
+        answer = http.post(path, data={"choice": "fewer"})
+        assert answer.status_code == 200
+        assert "no more than one email" in answer.text
+        assert "set-cookie" not in answer.headers
+    assert ledger.suppressed() == []
+    assert ledger.state(waiting) == "queued"
+    [wish] = ledger.rows(
+        "select channel, gap_days, person_id, source, evidence ->> 'message_id' from ledger.preferences"
+    )
+    assert tuple(wish)[:4] == ("email", 30, 1, "preference_page")
+    assert wish[4]
+
+
+def test_fewer_emails_take_no_refusal_back(http: TestClient, ledger: Ledger, path: str) -> None:
+    http.post(path, content=ONE_CLICK, headers=FORM)
+    answer = http.post(path, data={"choice": "fewer"})
+    assert "You stay unsubscribed" in answer.text
+    assert ledger.suppressed() == [("email", "one_click")]
+
+
+def test_a_choice_that_the_form_does_not_have_ends_email(http: TestClient, ledger: Ledger, path: str) -> None:
+    assert "You are unsubscribed" in http.post(path, data={"choice": "more"}).text
+    assert ledger.suppressed() == [("email", "preference_page")]
 
 
 def test_unsubscribing_ends_the_plans_of_the_person_written_to(http: TestClient, ledger: Ledger, path: str) -> None:
