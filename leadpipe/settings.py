@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         True,
         description="Marketing email to aged addresses begins with few a day; off: the domain has carried such before.",
     )
+    email_pauses: bool = Field(
+        True, description="Marketing email rests when too much of it comes back; off: people are only told."
+    )
     min_gap_minutes: int = Field(
         60, ge=0, description="Minutes between two messages to one person, whatever the plans; answers are exempt."
     )

@@ -189,6 +189,8 @@ def enter_demo_world(home: Path, config: SandboxConfig, ports: object) -> None:
         "LEADPIPE_CAP_PER_NUMBER_PER_DAY": "20000",
         "LEADPIPE_CAP_PER_PLAN_PER_DAY": "20000",
         "LEADPIPE_WARM_UP": "false",
+        # Its people report spam far more often than any real list may.
+        "LEADPIPE_EMAIL_PAUSES": "false",
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import landing, tables, watermark
+from leadpipe.crm import landing, tables, verbal, watermark
 from leadpipe.crm.passes import Pass, digest_of
 from leadpipe.crm.sync import OVERLAP
 from leadpipe.errors import Rejected
@@ -26,13 +26,18 @@ if TYPE_CHECKING:
 
     from leadpipe.crm.client import FubClient
     from leadpipe.crm.tables import RawTable
+    from leadpipe.settings import Settings
     from leadpipe.store.lake import Lake
 
 Row = dict[str, Any]
 
 
-def edited(table: RawTable, *, crm: FubClient, lake: Lake, engine: Engine, now: datetime) -> Pass:
+def edited(
+    table: RawTable, *, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings: Settings | None = None
+) -> Pass:
     """Land what changed in a collection since the last pass, three minutes overlapping; the first pass sets the mark.
+
+    A refusal that an agent adds to a note is obeyed; ``settings`` as in ``verbal``.
 
     Raises:
         TransientError: the CRM does not answer; the mark stays, the next pass reads the same again.
@@ -47,6 +52,7 @@ def edited(table: RawTable, *, crm: FubClient, lake: Lake, engine: Engine, now: 
             result.count(report.table, report.count_written)
             with engine.begin() as connection:
                 result.count_set_aside += quarantine.store(connection, report.set_aside, now=now)
+        verbal.store_activities(engine, {table.collection: rows}, settings=settings, now=now)
         watermark.put_digest(engine, source, digest, now=now)
     if newest is not None:
         watermark.write(engine, source, newest, now=now)

@@ -130,7 +130,8 @@ def _whole(value: object) -> int:
 
 
 def _at(row: Row, now: datetime) -> datetime:
-    for name in ("sent", "created"):
+    # A note that was edited counts from its last words.
+    for name in ("sent", "updated", "created"):
         try:
             at = read_time(row.get(name))
         except ValueError:

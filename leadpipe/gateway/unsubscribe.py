@@ -22,6 +22,7 @@ from leadpipe.gateway import pages, reports
 from leadpipe.messaging import preferences
 from leadpipe.messaging.links import Link, read_token
 from leadpipe.messaging.suppression import ALL, active, lock_point, suppress
+from leadpipe.policy.pack import load_pack
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -110,7 +111,7 @@ def _send_less(runtime: Runtime, link: Link) -> pages.Name:
         preferences.send_less(
             connection,
             contact_point_ids=points,
-            gap_days=preferences.FEWER_DAYS,
+            gap_days=load_pack(now.date()).fewer_email_days,
             source="preference_page",
             now=now,
             person_id=people[0] if people else None,

@@ -16,9 +16,6 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# "No more than one a month".
-FEWER_DAYS = 30
-
 _WRITE = text(
     """
     insert into ledger.preferences (contact_point_id, person_id, channel, gap_days, source, evidence, at, recorded_at)

@@ -66,6 +66,8 @@ def look(engine: Engine, settings: Settings, *, now: datetime) -> list[Rate]:
         for scope, counted in _counts(connection, rates, sending_domain(settings), limits, now):
             before = rates.get(scope, Rate(scope=scope))
             level, why = judge(counted, limits)
+            if level and not settings.email_pauses:
+                level = ALERT
             if LEVELS.index(level) > LEVELS.index(before.level):
                 back = counted.complaints if why == "complaints" else counted.bounces
                 rates[scope] = replace(
@@ -139,10 +141,8 @@ def _tell(connection: Connection, risen: list[Rate], limits: EmailRates, now: da
         kind, _, name = rate.scope.partition(":")
         share = f"{rate.count_back} of {rate.count_sent} emails of {limits.days} days ({rate.share:.2%})"
         if rate.level == ALERT:
-            title = f"Email of {kind} {name}: {rate.why} near the limit"
-            body = (
-                f"{share}; at {limits.complaints_stop:.2%} its marketing email is paused. Look at whom it is sent to."
-            )
+            title = f"Email of {kind} {name}: {rate.why} near or over the limit"
+            body = f"{share}; {_limit_words(rate, limits)}. Look at whom it is sent to."
         else:
             limit = _limit_words(rate, limits)
             title = f"Marketing email of {kind} {name} is paused: too many {rate.why}"

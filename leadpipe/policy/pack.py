@@ -99,7 +99,7 @@ class Pack:
     Attributes:
         version: names the file and the hash of what is in force.
         text: the file.
-        email_rates: None in a pack of before there were any; no verdict depends on it, nor on the two after it.
+        email_rates: None in a pack of before there were any; no verdict depends on it, on the warm-up or the clock.
         warm_up_per_day: aged addresses a day that may get marketing email, by week since the first; then no limit.
     """
 
@@ -136,6 +136,8 @@ class Pack:
     email_rates: EmailRates | None
     warm_up_per_day: tuple[int, ...]
     revocation: Revocation | None
+    fewer_email_days: int
+    fewer_email_wait_days: int
 
     def as_input(self) -> Input:
         """The file as it is kept with the verdicts it gave."""
@@ -256,6 +258,8 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
     content = parts["content"]
     skipped = _ABOUT
     whatsapp = parts.get("whatsapp", {"us_marketing_paused": False, "session_hours": 24, "session_margin_minutes": 5})
+    # A pack of before anybody could wish for less judges nobody who did.
+    wishes = parts.get("preferences", {"fewer_email_days": 30, "wait_days": 3})
     in_force = "|".join(sorted(parts))
     return Pack(
         version=f"{version}-{hashlib.sha256(raw + in_force.encode()).hexdigest()[:10]}",
@@ -295,6 +299,8 @@ def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
         email_rates=EmailRates(**_plain(parts["email_rates"])) if "email_rates" in parts else None,
         warm_up_per_day=tuple(parts["warm_up"]["per_day_by_week"]) if "warm_up" in parts else (),
         revocation=Revocation(**_plain(parts["revocation"])) if "revocation" in parts else None,
+        fewer_email_days=wishes["fewer_email_days"],
+        fewer_email_wait_days=wishes["wait_days"],
     )
 
 

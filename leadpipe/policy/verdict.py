@@ -156,13 +156,16 @@ def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> li
     found: list[Finding] = []
     if not _are_refusals_fresh(case, pack):
         found.append(Finding(rule="C45", decision="HOLD", code="refusals_not_read", until=case.now + REFUSALS_HOLD))
+    free_at = _asked_for_less(case)
+    if free_at is not None and free_at - case.now > timedelta(days=pack.fewer_email_wait_days):
+        # Held for weeks it would be old, and the wish is for fewer, not for later.
+        found.append(Finding(rule="C15", decision="BLOCK", code="fewer_emails"))
+    elif free_at is not None:
+        found.append(Finding(rule="C15", decision="HOLD", code="fewer_emails", until=free_at))
     free_at = _free_at(case, place, pack)
     if free_at is not None:
         opens = _open_at(case, place, free_at, pack, settings)
         found.append(Finding(rule="C15", decision="HOLD", code="frequency", until=opens))
-    free_at = _asked_for_less(case)
-    if free_at is not None:
-        found.append(Finding(rule="C15", decision="HOLD", code="fewer_emails", until=free_at))
     opens = _open_at(case, place, case.now, pack, settings)
     if opens is None:
         found.append(Finding(rule="C12", decision="BLOCK", code="never_open"))

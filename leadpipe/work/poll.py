@@ -194,7 +194,15 @@ class _Pass:
 
     def _read_edits(self, table: RawTable) -> None:
         runtime = self._runtime
-        self._report.add(edits.edited(table, crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now))
+        read = edits.edited(
+            table,
+            crm=runtime.crm,
+            lake=runtime.lake,
+            engine=runtime.engine,
+            now=self._now,
+            settings=runtime.settings,
+        )
+        self._report.add(read)
 
     def _read_touched(self) -> None:
         """People whose own fields moved with a text, call, email or inquiry, and the texts behind it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
-from leadpipe.cli.sending import resume as resume_command
+from leadpipe.cli.main import app
 from leadpipe.clock import FixedClock
 from leadpipe.explain.wording import means
 from leadpipe.messaging import email_pauses, switch, warm_up
@@ -19,6 +21,7 @@ from leadpipe.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -187,6 +190,19 @@ def test_a_warning_becomes_a_pause_when_it_gets_worse_and_is_forgotten_when_it_g
     assert len({alert.dedupe_key for alert in alerts()}) == 8
 
 
+def test_where_pauses_are_off_people_are_told_and_nothing_rests(
+    sent: Callable[..., None], alerts: Callable[[], list[Any]], ledger_engine: Engine, live_settings: Settings,
+    clock: FixedClock,
+) -> None:  # fmt: skip
+    sent(1_000, bounced=60)
+    off = live_settings.model_copy(update={"email_pauses": False})
+    assert {level for _, level, _ in _looked(ledger_engine, off, clock)} == {"alert"}
+    with ledger_engine.connect() as connection:
+        assert switch.read(connection).email_pauses == ()
+    assert "bounces near or over the limit" in alerts()[0].title
+    assert {level for _, level, _ in _looked(ledger_engine, live_settings, clock)} == {"stop"}
+
+
 def test_a_pause_stays_while_the_rate_falls(
     sent: Callable[..., None], ledger_engine: Engine, live_settings: Settings, clock: FixedClock
 ) -> None:
@@ -233,7 +249,38 @@ def test_stopping_and_resuming_by_hand_leaves_a_pause_alone(
     with ledger_engine.connect() as connection:
         left = switch.read(connection)
     assert (left.plans, len(left.email_pauses)) == ((), 2)
-    assert resume_command.__doc__
+
+
+def test_the_commands_show_a_pause_and_end_it(
+    sent: Callable[..., None], ledger_engine: Engine, live_settings: Settings, database_url: str, server_home: Path,
+    clock: FixedClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    sent(1_000, bounced=60)
+    look(ledger_engine, live_settings, now=clock.now())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEADPIPE_DATABASE_URL", database_url)
+    monkeypatch.setenv("LEADPIPE_HOME", str(server_home))
+    monkeypatch.setenv("LEADPIPE_EMAIL_FROM", live_settings.email_from)
+
+    def run(*words: str) -> Any:
+        return CliRunner().invoke(app, ["sending", *words])
+
+    shown = run("status")
+    assert shown.exit_code == 1
+    assert (
+        "marketing email of plan reactivation is paused since 2026-03-03 16:00 UTC: 60 bounces of 1000" in shown.stdout
+    )
+    assert f"leadpipe sending resume --domain {DOMAIN}" in shown.stdout
+    assert "warming up: marketing email to 200 aged addresses a day" in shown.stdout
+    assert len(json.loads(run("status", "--json").stdout)["email_pauses"]) == 2
+    assert "plan reactivation is paused" in run("resume").stdout, "a plain resume leaves it and says so"
+    done = run("resume", "--plan", "reactivation", "--domain", DOMAIN.upper())
+    assert done.exit_code == 0
+    assert done.stdout.count("resumed: 0 stale messages expired") == 2
+    assert json.loads(run("status", "--json").stdout)["email_pauses"] == []
+    again = run("resume", "--plan", "reactivation")
+    assert again.exit_code == 2
+    assert "plan reactivation was not stopped and did not rest" in again.stderr
 
 
 # warming up

@@ -36,7 +36,7 @@ def sent(days: float, *, channel: str = "email", purpose: str = "marketing", dir
         ((), None),
         ((sent(30),), None),
         ((sent(29),), 1),
-        ((sent(2), sent(20)), 28),
+        ((sent(27), sent(40)), 3),
         ((sent(10, purpose="inquiry_response"),), None),
         ((sent(10, channel="sms"),), None),
         ((sent(10, direction="in"),), None),
@@ -49,6 +49,12 @@ def test_only_marketing_email_of_the_last_days_counts(history: tuple[HistoryItem
     else:
         assert (verdict.decision, verdict.code, verdict.rule) == ("HOLD", "fewer_emails", "C15")
         assert verdict.until == NOW + timedelta(days=waits_days)
+
+
+@pytest.mark.parametrize("days", [0, 2, 26])
+def test_what_would_wait_for_long_is_left_out(days: int) -> None:
+    verdict = judge(replace(CASE, history=(sent(days), sent(20))), pack=PACK, settings=DEMO_POLICY)
+    assert (verdict.decision, verdict.code) == ("BLOCK", "fewer_emails")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_answers_and_people_without_the_wish_do_not_wait(other: dict[str, str]) 
 
 
 def test_the_wish_is_kept_with_the_case() -> None:
-    case = replace(CASE, history=(sent(10),))
+    case = replace(CASE, history=(sent(28),))
     kept = orjson.loads(orjson.dumps(frozen(case), option=orjson.OPT_UTC_Z))
     again = thawed(
         kept, message_id="m", channel="email", purpose="marketing", address="ana@example.com", consents={},
