@@ -164,10 +164,8 @@ def enter(plan: Plan, known: Known, history: History, night: Night, zone: str) -
         return Refusal(outcome="no_channel", code="audience", reason="not in the plan's audience")
     stand = walk.enter(plan, known.facts, night.now, zone)
     step = plan.step(stand.step or "")
-    if not isinstance(step, SendStep) or stand.due_at is None:
-        return _no_channel(known)
-    point = known.contact_point(step.channel, step.purpose)
-    if point is None:
+    point = known.contact_point(step.channel, step.purpose) if isinstance(step, SendStep) else None
+    if not isinstance(step, SendStep) or stand.due_at is None or point is None:
         return _no_channel(known)
     others_at = history.others_at(point, plan.name, row.person_id)
     if others_at is not None and plan.occurrences.again_after.due(others_at, zone) > night.now:
@@ -176,6 +174,11 @@ def enter(plan: Plan, known: Known, history: History, night: Night, zone: str) -
     count = max(passages.times if passages else 0, history.times_at(point, plan.name))
     if plan.occurrences.max is not None and count >= plan.occurrences.max:
         return Refusal(outcome="exhausted", code=f"occurrence_{count}", reason=_AGAIN["exhausted"])
+    # Last of all: who is held out would have been written to otherwise. Whom the plan met before is no control.
+    if not count and plan.holds_out(row.person_id):
+        return Refusal(
+            outcome="control_group", code="holdout", reason="in this plan's control group, which gets nothing"
+        )
     return Entry(step=step, due_at=stand.due_at, contact_point_id=point, occurrence=count + 1)
 
 

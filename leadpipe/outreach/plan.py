@@ -144,6 +144,7 @@ class Plan(_Part):
         is_paused: nobody enters, nobody moves on (docs/plans.md).
         runs_beside: neither waits for plans of higher priority nor makes others wait.
         model_text: whether words that a model wrote wait for a person.
+        holdout_pct: share of the people the plan would meet who get nothing of it, to compare with (nightly plans).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -156,11 +157,15 @@ class Plan(_Part):
     model_text: Literal["review", "send"] = "review"
     is_paused: bool = False
     runs_beside: bool = False
+    holdout_pct: float = Field(0, ge=0, le=50)
     steps: tuple[Step, ...] = Field(min_length=1)
     _text: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _holds_together(self) -> Plan:
+        if self.holdout_pct and self.trigger != "nightly":
+            # Who asked something is owed an answer; only a plan that begins by itself may leave somebody out.
+            raise PydanticCustomError("holdout", "holdout_pct is for plans with trigger: nightly; take it out")
         seen: set[str] = set()
         for index, step in enumerate(self.steps):
             if step.id in seen:
@@ -203,6 +208,16 @@ class Plan(_Part):
     def index(self) -> dict[str, int]:
         """Position of each step."""
         return {step.id: position for position, step in enumerate(self.steps)}
+
+    def holds_out(self, person_id: int) -> bool:
+        """Whether the person is of the control group: the same answer every night; a larger group keeps the former.
+
+        The plan's name is part of it, so that the groups of two plans are drawn apart.
+        """
+        if not self.holdout_pct:
+            return False
+        drawn = int.from_bytes(hashlib.sha256(f"{self.name}|{person_id}".encode()).digest()[:8], "big") / 2**64
+        return drawn * 100 < self.holdout_pct
 
     @property
     def first(self) -> str:

@@ -64,6 +64,7 @@ OUTCOMES = {
     "waits": "another message to this person is still under way, or another record has the same address",
     "outranked": "a plan of higher priority has this person",
     "no_channel": "no step of the plan has a channel that reaches this person",
+    "control_group": "one of the plan's control group, which gets nothing of it",
     "stopped": "stage, pause, refusal or deletion ends every plan",
     "exhausted": "met this plan as often as it allows",
     "not_aged": "spoke with the team, asked or arrived within the aging period",

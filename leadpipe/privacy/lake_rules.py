@@ -81,6 +81,7 @@ LAKE: dict[str, LakeRule] = {
     "marts.daily_costs": _never("Costs by day"),
     "marts.deliverability": _never("Counts by channel and day"),
     "marts.plan_performance": _never("Counts by plan"),
+    "marts.plan_lift": _never("Counts by plan"),
     "marts.planning_outcomes": _never("Counts by day and plan"),
     "marts.source_roi": _never("Counts by source"),
 }
