@@ -14,7 +14,11 @@ from leadpipe.crm import intake, landing, verbal
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.messaging import suppression
+from leadpipe.runtime import Runtime
+from leadpipe.sandbox.world import World
 from leadpipe.settings import Settings
+from leadpipe.work import poll
+from tests.crm.conftest import Account, Asking
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -182,3 +186,28 @@ def test_whatever_reads_the_crm_brings_them(
         ("phone", "sms", "agent_note"),
         ("phone", "whatsapp", "agent_note"),
     ]
+
+
+def test_a_poll_finds_what_an_agent_noted_corrected_or_tagged(
+    runtime: Runtime, world: World, account: Account, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll, "SMALL", ())
+    ana, ben = (
+        account.add(firstName=name, emails=[{"value": f"{name}@example.com"}], phones=[{"value": f"512-555-010{n}"}])
+        for n, name in enumerate(("ana", "ben"), start=1)
+    )
+    poll.poll(runtime, channels={})
+    by_agent = {"createdById": 3, "systemName": "Follow Up Boss", "isExternal": False}
+    world.store.add("notes", {"personId": ana, "body": "Spoke today. Asked to be taken off our list.", **by_agent})
+    note = world.store.add("notes", {"personId": ben, "body": "Left a message.", **by_agent})
+    poll.poll(runtime, channels={})
+    assert ask.ledger("select person_id, channel, source from ledger.suppressions order by id") == [
+        (ana, "all", "agent_note"),
+        (ana, "all", "agent_note"),
+    ]
+    world.sandbox.offset_seconds += 240
+    world.store.change("notes", note, {"body": "Left a message. He called back: stop texting, so do not text."})
+    account.change(ben, tags=["Do Not Email"])
+    poll.poll(runtime, channels={})
+    found = ask.ledger("select channel, source from ledger.suppressions where person_id = :id order by 1, 2", id=ben)
+    assert found == [("email", "agent_tag"), ("sms", "agent_note"), ("whatsapp", "agent_note")]
