@@ -412,6 +412,8 @@ preferences = Table(
     _xid(),
     _one_of("channel", CHANNELS),
     Index("ix_preferences_point", "contact_point_id"),
+    Index("ix_preferences_xid", text("((xid::text)::bigint)"), postgresql_using="brin",
+          postgresql_with={"pages_per_range": 16, "autosummarize": "on"}),
 )  # fmt: skip
 
 # What lists outside say of a number, the newest answer for each list; no mirror.

@@ -37,4 +37,12 @@ def upgrade() -> None:
         schema="ledger",
     )
     op.create_index("ix_preferences_point", "preferences", ["contact_point_id"], schema="ledger")
+    op.create_index(
+        "ix_preferences_xid",
+        "preferences",
+        [sa.text("((xid::text)::bigint)")],
+        schema="ledger",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 16, "autosummarize": "on"},
+    )
     op.create_index("ix_suppressions_recorded", "suppressions", ["recorded_at"], schema="ledger")
