@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.blackout import Blackout, blackout_list
 
 
 class Sending(StrEnum):
@@ -42,6 +43,7 @@ def _zone(name: str) -> str:
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+Blackouts = Annotated[tuple[Blackout, ...], NoDecode, BeforeValidator(blackout_list)]
 
 
 class Settings(BaseSettings):
@@ -124,6 +126,11 @@ class Settings(BaseSettings):
     postal_address: str = Field("", description="Postal address in every email (CAN-SPAM).")
     email_from: str = Field("", description="From of every email, e.g. Demo Realty <hello@demo-realty.example>.")
     reply_domain: str = Field("", description="Domain whose MX is SES; replies come to reply+ID@DOMAIN.")
+    blackouts: Blackouts = Field(
+        (),
+        description="Declared emergencies, in which nobody of the state is solicited (C46): "
+        'JSON list of {"state": "LA", "begins_at": "2026-08-29T00:00-05:00", "ends_at": ...}.',
+    )
     assistant_name: str = Field("automated assistant", description="How the assistant calls itself.")
     alert_urls: CommaList = Field((), description="Apprise URLs for alerts, comma-separated.")
     spend_csv: Path | None = Field(None, description="CSV month,source,spend_usd for marts.source_roi.")
@@ -277,6 +284,10 @@ def _of_the_demo(settings: Settings) -> Settings:
     return Settings(_env_file=None, **(defaults | own | {"home": settings.home}))  # pyright: ignore[reportCallIssue]
 
 
+def _placed(part: str) -> str:
+    return f"entry {int(part) + 1}" if part.isdigit() else part
+
+
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     """Settings from the environment, the given file and, if they name one, a secret of AWS Secrets Manager.
 
@@ -302,6 +313,8 @@ def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     except ValidationError as error:
         lines: list[str] = []
         for problem in error.errors(include_input=False, include_url=False):
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            lines.append(f"LEADPIPE_{name}: {problem['msg']}" if name else problem["msg"])
+            name, *within = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+            # An entry of a list is told by its place, the first is 1.
+            where = f" ({', '.join(_placed(part) for part in within)})" if within else ""
+            lines.append(f"LEADPIPE_{name.upper()}{where}: {problem['msg']}" if name else problem["msg"])
         raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None

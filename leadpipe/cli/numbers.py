@@ -83,7 +83,7 @@ def export(
     Example: leadpipe numbers export ask.csv
     """
     from leadpipe.messaging.number_checks import to_ask
-    from leadpipe.policy.pack import load_pack
+    from leadpipe.policy.pack_file import load_pack
 
     with failing(), _runtime() as runtime:
         now = runtime.clock.now()

@@ -1,4 +1,4 @@
-"""``leadpipe policy``: judge cases from a file by the same rules as every message.
+"""``leadpipe policy``: judge cases from a file by the same rules as every message, and past messages by other rules.
 
 What lives here: arguments, files and printing. What does not: any rule (``policy``).
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +19,12 @@ import typer
 from leadpipe.cli.failing import failing
 
 if TYPE_CHECKING:
+    from leadpipe.explain.policy_diff import Difference, Group
+    from leadpipe.policy.blackout import Blackout
     from leadpipe.policy.pack import PolicySettings
 
 app = typer.Typer(
-    help="May a message go? The rules, on cases of your own.",
+    help="May a message go? The rules, on cases of your own and on past messages.",
     epilog="Example: leadpipe policy check --jsonl cases.jsonl",
     no_args_is_help=True,
 )
@@ -30,11 +33,6 @@ app = typer.Typer(
 _TEXTS = ("brokerage_name", "postal_address", "a2p_campaign_id", "sms_provider")
 _LISTS = ("sms_disabled_states",)
 _PREFIX = "leadpipe_"
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `check` a subcommand while it is the only one."""
 
 
 @app.command()
@@ -61,6 +59,71 @@ def check(
     if count_bad:
         typer.echo(f"{count_bad} line{'s' if count_bad > 1 else ''} could not be judged; see their answers", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    pack_a: Annotated[
+        str, typer.Argument(metavar="PACK_A", help="A pack's file, or the name of one that comes along.")
+    ],
+    pack_b: Annotated[str, typer.Argument(metavar="PACK_B", help="The other pack.")],
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Only verdicts given since (2026-11-25T09:00, UTC).")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Message ids named of each group.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Which past messages would have been judged otherwise: every kept case under both packs, as of its own moment.
+
+    Example: leadpipe policy diff 2026-11-24 draft.yaml --since 2026-11-01
+    """
+    from leadpipe.cli.times import moment_of
+    from leadpipe.explain.policy_diff import compare
+    from leadpipe.policy.pack_file import named_pack
+    from leadpipe.runtime import open_runtime
+
+    begin = moment_of(since, "--since") or datetime.min.replace(tzinfo=UTC)
+    with failing():
+        a, b = named_pack(pack_a), named_pack(pack_b)
+        runtime = open_runtime()
+        try:
+            with runtime.engine.connect() as connection:
+                found = compare(connection, a, b, since=begin, limit=limit, progress=_progress())
+        finally:
+            runtime.close()
+    named = {"a": pack_a, "b": pack_b, "since": begin.isoformat() if since else None}
+    typer.echo(json.dumps(named | found.as_json(), indent=2) if as_json else _words(pack_a, pack_b, found))
+
+
+def _progress() -> Callable[[int], None]:
+    """Says on a terminal how far it is."""
+    is_watched = sys.stderr.isatty()
+
+    def tell(count: int) -> None:
+        if is_watched:
+            typer.echo(f"\r{count} messages", nl=False, err=True)
+
+    return tell
+
+
+def _words(pack_a: str, pack_b: str, found: Difference) -> str:
+    from leadpipe.explain.policy_diff import most
+
+    lines = [
+        f"{found.count_messages} messages, judged {found.count_verdicts} times, again under {pack_a} and {pack_b}:",
+        f"{found.count_alike:>8}  judged alike",
+    ]
+    for group in most(found.changed):
+        lines += [f"{group.count_messages:>8}  {group.was} -> {group.now}", *_ids(group)]
+    for group in most(found.not_judged):
+        lines += [f"{group.count_messages:>8}  could not be judged again: {group.now}", *_ids(group)]
+    return "\n".join(lines)
+
+
+def _ids(group: Group) -> list[str]:
+    more = group.count_messages - len(group.message_ids)
+    rest = [f"          and {more} more"] if more and group.message_ids else []
+    return [f"          {each}" for each in group.message_ids] + rest
 
 
 @contextmanager
@@ -91,7 +154,24 @@ def _policy(path: Path | None) -> PolicySettings:
             value = named[name]
             parts = value if isinstance(value, list) else str(value or "").split(",")
             changes[name] = frozenset(str(part).strip().upper() for part in parts if str(part).strip())
+    if "blackouts" in named:
+        changes["blackouts"] = _blackouts(path, named["blackouts"])
     return replace(DEMO_POLICY, **changes)
+
+
+def _blackouts(path: Path, value: object) -> tuple[Blackout, ...]:
+    from pydantic import TypeAdapter, ValidationError
+
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.policy.blackout import Blackout, blackout_list
+
+    try:
+        return TypeAdapter(tuple[Blackout, ...]).validate_python(blackout_list(value) or ())
+    except ValidationError as error:
+        said = "; ".join(problem["msg"] for problem in error.errors(include_input=False, include_url=False))
+        raise ConfigurationError(f"--settings {path}: blackouts: {said}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"--settings {path}: blackouts: {error}") from None
 
 
 def _refuse_unknown(path: Path, names: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from leadpipe.messaging import suppression
 from leadpipe.messaging.cases import read_consents
 from leadpipe.messaging.gate import policy_of
 from leadpipe.policy.case import LEVELS
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.standing import is_over, reaches, worth_of
 
 if TYPE_CHECKING:

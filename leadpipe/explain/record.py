@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from leadpipe.errors import Rejected
+from leadpipe.explain.again import address_of
 from leadpipe.messaging.cases import read_consents
 from leadpipe.policy.frozen import consent_ids
 from leadpipe.store import inputs
@@ -87,9 +88,7 @@ class Recorded:
     @property
     def address(self) -> str:
         """The address it goes to; empty when it was erased."""
-        kind, address = self.row.kind, self.row.address or ""
-        is_there = "@" in address if kind == "email" else address.startswith("+")
-        return address if is_there else ""
+        return address_of(self.row.kind, self.row.address)
 
 
 def is_message_id(word: str) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.explain.again import case_again, gone, judged_under, settings_of
 from leadpipe.explain.today import texts_of_today
 from leadpipe.explain.words import Unrepeatable, words_again
 from leadpipe.messaging.entry import digest
 from leadpipe.outreach import walk
 from leadpipe.outreach.plan import Plan, SendStep
 from leadpipe.outreach.plan_file import plan_of
-from leadpipe.policy.frozen import consent_ids, thawed
-from leadpipe.policy.pack import Pack, PolicySettings, read_pack
-from leadpipe.policy.verdict import Verdict, judge, unjudgeable
+from leadpipe.policy.pack_file import pack_file
 
 if TYPE_CHECKING:
     from leadpipe.explain.record import Judged, Recorded
+    from leadpipe.policy.verdict import Verdict
     from leadpipe.settings import Settings
     from leadpipe.store.inputs import Input, Kept
 
@@ -106,11 +106,6 @@ def _checks(found: Recorded, settings: Settings | None) -> Iterator[Check]:
 @lru_cache(maxsize=64)
 def _plan_of(text: str, name: str) -> Plan:
     return plan_of(text, Path(f"{name}.yaml"))
-
-
-@lru_cache(maxsize=64)
-def _pack_of(text: str, day: date, name: str) -> Pack:
-    return read_pack(text.encode(), day, name=name)
 
 
 def _evidence(found: Recorded) -> Check:
@@ -191,22 +186,9 @@ def _plan(found: Recorded) -> Check:
 def judge_again(found: Recorded, judged: Judged, words: tuple[str, str], pack: Input, settings: Input) -> Verdict:
     """The verdict that these texts give on the kept case with these words."""
     assert judged.case is not None
-    row = found.row
-    case = thawed(
-        judged.case,
-        message_id=row.id,
-        channel=row.channel,
-        purpose=row.purpose,
-        address=found.address,
-        consents=found.consents,
-        subject=words[0] or None,
-        body=words[1],
-    )
-    rules = _pack_of(pack.content, case.now.date(), pack.name)
-    try:
-        return judge(case, pack=rules, settings=PolicySettings.from_json(settings.content))
-    except Exception as error:  # noqa: BLE001 - as the gate does: what no rule can read is blocked (C45)
-        return unjudgeable(case, rules, type(error).__name__)
+    case = case_again(judged.case, found.row, address=found.address, consents=found.consents, words=words)
+    rules = pack_file(pack.content.encode(), pack.name).on(case.now.date())
+    return judged_under(case, rules, settings_of(settings.content))
 
 
 def _verdict(found: Recorded, judged: Judged, words: tuple[str, str] | None) -> Check:
@@ -227,14 +209,10 @@ def _verdict(found: Recorded, judged: Judged, words: tuple[str, str] | None) -> 
 def _missing(found: Recorded, judged: Judged, words: tuple[str, str] | None) -> Iterator[str]:
     if words is None:
         yield "there are no words to judge"
+    for each in gone(judged.case, found.address, found.row.contact_point_id, found.consents):
+        yield each.words()
     if judged.case is None:
-        yield "what was known about the person was erased, or nobody kept it"
         return
-    if not found.address:
-        yield f"the address (contact point {found.row.contact_point_id}) was erased"
-    gone = [str(number) for number in consent_ids(judged.case) if number not in found.consents]
-    if gone:
-        yield f"consent {', '.join(gone)} was erased"
     if judged.pack is None:
         yield f"nobody kept the text of policy pack {judged.pack_version}"
     if judged.settings is None:

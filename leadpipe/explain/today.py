@@ -14,7 +14,7 @@ from leadpipe.messaging.gate import policy_of
 from leadpipe.outreach.plan import load_plans
 from leadpipe.outreach.templates import sources_of
 from leadpipe.policy.frozen import judged_for
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 
 if TYPE_CHECKING:
     from leadpipe.explain.record import Recorded

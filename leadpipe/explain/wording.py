@@ -55,6 +55,7 @@ CODES = {
     "respa_referral": "a reward for a referral",
     "offer_not_approved": "money that no approved offer names",
     "respa_affiliated": "a partner's service: a person must look",
+    "rebate_state": "an approved offer of money, in a state that bars rebates to the client",
     "shaft": "what carriers filter",
     "shaft_alcohol": "alcohol: a person must look",
     "public_shortener": "a public link shortener",

@@ -22,7 +22,7 @@ from leadpipe.gateway import pages, reports
 from leadpipe.messaging import preferences
 from leadpipe.messaging.links import Link, read_token
 from leadpipe.messaging.suppression import ALL, active, lock_point, suppress
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from leadpipe.leads.place_borders import ALSO_BY_AREA, ALSO_BY_ZIP
+
 # An area code lies in one state and keeps the zones that more than a few of its ZIPs there hold: the package's border
 # ZIPs bleed (402 of Nebraska lists 25 of South Dakota, 865 of Tennessee four Central ones).
 FEW_ZIPS = 5
-# ... nor less than this part of what its commonest zone holds: eight Mountain ZIPs of 402's 449 belong to 308.
+# ... nor less than this part of what its commonest zone holds.
 FEW_PARTS = 50
 CANADIAN_AREA_CODES = frozenset(
     "204 226 236 249 250 257 263 273 289 306 343 354 365 367 368 382 403 416 418 428 431 437 438 450 468 474 506 514 "
@@ -86,12 +88,15 @@ _STATE_NAMES = {
     "NEW HAMPSHIRE": "NH", "NEW JERSEY": "NJ", "NEW MEXICO": "NM", "NEW YORK": "NY", "NORTH CAROLINA": "NC",
     "NORTH DAKOTA": "ND", "OHIO": "OH", "OKLAHOMA": "OK", "OREGON": "OR", "PENNSYLVANIA": "PA", "RHODE ISLAND": "RI",
     "SOUTH CAROLINA": "SC", "SOUTH DAKOTA": "SD", "TENNESSEE": "TN", "TEXAS": "TX", "UTAH": "UT", "VERMONT": "VT",
-    "VIRGINIA": "VA", "WASHINGTON": "WA", "WEST VIRGINIA": "WV", "WISCONSIN": "WI", "WYOMING": "WY",
+    "VIRGINIA": "VA", "WASHINGTON": "WA", "WASHINGTON STATE": "WA", "WEST VIRGINIA": "WV", "WISCONSIN": "WI",
+    "WYOMING": "WY",
     "PUERTO RICO": "PR", "GUAM": "GU", "ALBERTA": "AB", "BRITISH COLUMBIA": "BC", "MANITOBA": "MB",
     "NEW BRUNSWICK": "NB", "NEWFOUNDLAND AND LABRADOR": "NL", "NOVA SCOTIA": "NS", "NORTHWEST TERRITORIES": "NT",
     "NUNAVUT": "NU", "ONTARIO": "ON", "PRINCE EDWARD ISLAND": "PE", "QUEBEC": "QC", "QUÉBEC": "QC",
     "SASKATCHEWAN": "SK", "YUKON": "YT",
 }  # fmt: skip
+# States, the District and the territories.
+US_STATES = frozenset(_STATE_NAMES.values()) - PROVINCES.keys() | {"AS", "MP", "VI"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +158,13 @@ def build_tables() -> Tables:
         if candidate is None:
             continue
         zip_code = str(row["zip_code"])
-        for table, name in ((by_zip, zip_code), (by_prefix, zip_code[:3])):
-            if candidate not in table[name]:
-                table[name].append(candidate)
-        for city in (row["city"], *row["acceptable_cities"]):
-            places = by_city[str(city).casefold(), candidate.state]
-            if candidate not in places:
-                places.append(candidate)
-        by_state[candidate.state][candidate] += 1
+        also = ALSO_BY_ZIP.get(zip_code)
+        for place in (candidate, *([Candidate(also, candidate.state)] if also else [])):
+            _note(by_zip[zip_code], place)
+            _note(by_prefix[zip_code[:3]], place)
+            for city in (row["city"], *row["acceptable_cities"]):
+                _note(by_city[str(city).casefold(), place.state], place)
+            by_state[place.state][place] += 1
         for area in row.get("area_codes") or ():
             by_area[str(area)][candidate] += 1
     return Tables(
@@ -169,8 +173,18 @@ def build_tables() -> Tables:
         by_city={name: tuple(places) for name, places in by_city.items()},
         # All of a state's zones, however few ZIPs hold one: West Wendover is enough for Nevada.
         by_state={name: tuple(counts) for name, counts in by_state.items()},
-        by_area={name: _kept(counts) for name, counts in by_area.items()},
+        by_area={name: _with_second(name, _kept(counts)) for name, counts in by_area.items()},
     )
+
+
+def _note(places: list[Candidate], place: Candidate) -> None:
+    if place not in places:
+        places.append(place)
+
+
+def _with_second(area: str, places: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    also = ALSO_BY_AREA.get(area)
+    return tuple(dict.fromkeys((*places, Candidate(also, places[0].state)))) if also else places
 
 
 def _kept(counts: Counter[Candidate]) -> tuple[Candidate, ...]:

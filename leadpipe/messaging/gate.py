@@ -17,7 +17,8 @@ from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import Subject, read_cases
 from leadpipe.messaging.protocol import State
 from leadpipe.policy.frozen import frozen
-from leadpipe.policy.pack import Pack, PolicySettings, load_pack
+from leadpipe.policy.pack import Pack, PolicySettings
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import Verdict, judge_many, unjudgeable
 from leadpipe.store import inputs
 

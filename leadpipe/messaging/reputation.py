@@ -22,7 +22,8 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import email_pauses
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.email_pauses import ALERT, HARD, LEVELS, STOP, Rate, Rates
-from leadpipe.policy.pack import EmailRates, load_pack
+from leadpipe.policy.pack import EmailRates
+from leadpipe.policy.pack_file import load_pack
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from leadpipe.messaging import caps
 from leadpipe.messaging.reputation import sending_domain
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row

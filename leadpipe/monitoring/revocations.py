@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy.deadlines import last_business_day
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -11,7 +11,8 @@ from typing import Any
 
 from leadpipe.errors import BadRecord
 from leadpipe.policy.case import Case
-from leadpipe.policy.pack import PolicySettings, load_pack
+from leadpipe.policy.pack import PolicySettings
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import Verdict, judge
 
 

@@ -53,15 +53,25 @@ def lint(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> list
         body = body.replace(offer, "")
     hits = list(chain.from_iterable(_hits(part, pack) for part in (*body.split("\n\n"), case.subject or "")))
     found = list(dict.fromkeys(hits)) if hits else hits
+    found += _rebate(case, facts, pack, settings)
     found += _listing(case, pack)
     found += _email(case, pack, settings) if case.channel == "email" else _text(case, facts, pack, settings)
     return found
 
 
+def _rebate(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
+    """Money that an approved offer names may not go to a state that bars it (C39)."""
+    if "rebate" not in pack.patterns or pack.rebate_states.isdisjoint(facts.place.states):
+        return
+    body = case.body or ""
+    if any(offer in body and pack.patterns["rebate"].search(offer) for offer in settings.approved_offers):
+        yield "BLOCK", "rebate_state", "C39"
+
+
 def _listing(case: Case, pack: Pack) -> Iterator[Found]:
     """Who says that a home can be had must have looked within a day (C41)."""
     body = case.body or ""
-    if "availability" not in pack.patterns or not pack.patterns["availability"].search(body):
+    if not any(_says_available(paragraph, pack) for paragraph in body.split("\n\n")):
         return
     listing = case.listing
     if (
@@ -70,6 +80,16 @@ def _listing(case: Case, pack: Pack) -> Iterator[Found]:
         or case.now - listing.checked_at > timedelta(hours=pack.listing_hours)
     ):
         yield "BLOCK", "stale_listing", "C41"
+
+
+@lru_cache(maxsize=65536)
+def _says_available(paragraph: str, pack: Pack) -> bool:
+    return "availability" in pack.patterns and bool(pack.patterns["availability"].search(paragraph))
+
+
+@lru_cache(maxsize=65536)
+def _names_way_out(words: str) -> bool:
+    return bool(_STOP_HINT.search(words))
 
 
 @lru_cache(maxsize=65536)
@@ -109,7 +129,7 @@ def _text(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Ite
         yield "BLOCK", "missing_identity", "C48"
     if not sent and not names_brokerage:
         yield "BLOCK", "missing_brokerage", "C40"
-    if case.channel == "sms" and not _STOP_HINT.search(body):
+    if case.channel == "sms" and not _names_way_out(body):
         if not sent:
             yield "BLOCK", "first_sms_missing_identity", "C28"
         elif max(sent) < case.now - STOP_HINT_EVERY:

@@ -22,7 +22,6 @@ HORIZON_DAYS = 14
 _TERRITORIES = frozenset({"AA", "AE", "AP", "FM", "MH", "PW"})
 
 
-@lru_cache(maxsize=65536)
 def first_open(candidates: tuple[Candidate, ...], country: str, at: datetime, pack: Pack) -> datetime | None:
     """The first moment at or after ``at`` that is open in every candidate place; None if none comes within 14 days.
 
@@ -32,6 +31,15 @@ def first_open(candidates: tuple[Candidate, ...], country: str, at: datetime, pa
         at: aware UTC time.
         pack: the rules of the day.
     """
+    # Windows open and close on the minute, and zones differ by whole minutes: within a minute nothing changes, and
+    # messages that are spread over a morning to the microsecond share their answers.
+    minute = at.replace(second=0, microsecond=0)
+    opens = _first_open(candidates, country, minute, pack)
+    return at if opens == minute else opens
+
+
+@lru_cache(maxsize=65536)
+def _first_open(candidates: tuple[Candidate, ...], country: str, at: datetime, pack: Pack) -> datetime | None:
     windows = _windows(candidates, country, pack)
     moment, limit = at, at + timedelta(days=HORIZON_DAYS)
     while moment <= limit:

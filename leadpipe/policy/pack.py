@@ -1,6 +1,6 @@
 """Policy packs: dated rules as data, and the team's own settings for judging.
 
-What lives here: reading and typing a pack for a day. What does not: applying it (``verdict``).
+What lives here: their shapes. What does not: reading a pack from its file (``pack_file``), applying it (``verdict``).
 """
 
 from __future__ import annotations
@@ -10,21 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import TypeAdapter
 
-from leadpipe.errors import ConfigurationError
+from leadpipe.policy.blackout import Blackout
 from leadpipe.settings import Settings
 from leadpipe.store.inputs import Input
 
 Hours = tuple[int, int] | None
-# What every part says of itself.
-_ABOUT = frozenset({"name", "effective_from", "effective_to", "source", "confidence"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +49,6 @@ class Cap:
     purpose: str
     count: int
     hours: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blackout:
-    """A declared emergency in a state (C46), closed-open."""
-
-    state: str
-    begins_at: datetime
-    ends_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +112,7 @@ class Pack:
     identity_states: frozenset[str]
     listing_hours: int
     available_statuses: frozenset[str]
+    rebate_states: frozenset[str]
     refusals_minutes: int
     casl_inquiry_months: int
     casl_transaction_months: int
@@ -167,6 +153,7 @@ class PolicySettings:
             sms_disabled_states=frozenset(settings.sms_disabled_states),
             approved_offers=approved_offers,
             sms_provider=settings.sms_provider,
+            blackouts=settings.blackouts,
         )
 
     def as_json(self) -> str:
@@ -214,109 +201,3 @@ DEMO_POLICY = PolicySettings(
     postal_address="100 Main Street, Suite 5, Houston, TX 77002",
     a2p_campaign_id="CM-demo",
 )
-
-
-def load_pack(day: date, folder: Path | None = None) -> Pack:
-    """The pack in force on ``day``: the newest file not after it, of it the parts in effect.
-
-    Raises:
-        ConfigurationError: no pack covers the day, or a part is missing; without rules nothing may be sent (C45).
-    """
-    return _load(day, folder or Path(__file__).parent / "packs")
-
-
-@lru_cache(maxsize=64)
-def _load(day: date, folder: Path) -> Pack:
-    names = (
-        sorted(path for path in folder.glob("*.yaml") if path.stem <= day.isoformat())
-        or sorted(folder.glob("*.yaml"))[:1]
-    )
-    if not names:
-        raise ConfigurationError(f"no policy pack in {folder}; nothing can be judged")
-    return read_pack(names[-1].read_bytes(), day, name=names[-1].name)
-
-
-def read_pack(raw: bytes, day: date, *, name: str) -> Pack:
-    """The pack of one file, of it the parts in effect on ``day``.
-
-    Raises:
-        ConfigurationError: a part is missing.
-    """
-    data = yaml.safe_load(raw)
-    parts: dict[str, dict[str, Any]] = {}
-    for part in data["parts"]:
-        until = part.get("effective_to")
-        if part["effective_from"] <= day and (until is None or day < until):
-            parts[part["name"]] = part
-    try:
-        return _typed(data["version"], raw, parts)
-    except KeyError as error:
-        raise ConfigurationError(f"policy pack {name}: {error.args[0]} is missing on {day}") from error
-
-
-def _typed(version: str, raw: bytes, parts: dict[str, dict[str, Any]]) -> Pack:
-    content = parts["content"]
-    skipped = _ABOUT
-    whatsapp = parts.get("whatsapp", {"us_marketing_paused": False, "session_hours": 24, "session_margin_minutes": 5})
-    # A pack of before anybody could wish for less judges nobody who did.
-    wishes = parts.get("preferences", {"fewer_email_days": 30, "wait_days": 3})
-    in_force = "|".join(sorted(parts))
-    return Pack(
-        version=f"{version}-{hashlib.sha256(raw + in_force.encode()).hexdigest()[:10]}",
-        text=raw.decode("utf-8"),
-        federal=_window(parts["federal_hours"]["window"]),
-        close_early_minutes=parts["federal_hours"]["close_early_minutes"],
-        universal=_window(parts["universal_window"]["window"]),
-        universal_zones=tuple(parts["universal_window"]["zones"]),
-        states={state: _window(window) for state, window in parts["state_hours"]["states"].items()},
-        canada=_window(parts["canada_hours"]["window"]),
-        caps=tuple(Cap(**cap) for cap in parts["frequency"]["caps"]),
-        states_3_per_24h=frozenset(parts["frequency"]["states_3_per_24h"]),
-        states_exempting_replies=frozenset(parts["frequency"]["states_exempting_replies"]),
-        inquiry_days=parts["consent"]["inquiry_days"],
-        confirmation_minutes=parts["consent"]["confirmation_minutes"],
-        conversation_minutes=parts["consent"]["conversation_minutes"],
-        dnc_inquiry_months=parts["dnc"]["inquiry_months"],
-        dnc_transaction_months=parts["dnc"]["transaction_months"],
-        dnc_file_days=parts["dnc"]["file_days"],
-        state_list_days=parts["state_lists"]["file_days"],
-        rnd_consent_days=parts["reassigned"]["consent_days"],
-        rnd_answer_days=parts["reassigned"]["answer_days"],
-        rnd_always_states=frozenset(parts["reassigned"]["always_states"]),
-        identity_states=frozenset(parts["identity"]["states"]),
-        listing_hours=parts["listings"]["hours"],
-        available_statuses=frozenset(parts["listings"]["available"]),
-        refusals_minutes=parts["freshness"]["refusals_minutes"],
-        casl_inquiry_months=parts["casl"]["inquiry_months"],
-        casl_transaction_months=parts["casl"]["transaction_months"],
-        is_us_whatsapp_marketing_paused=whatsapp["us_marketing_paused"],
-        session_minutes=whatsapp["session_hours"] * 60 - whatsapp["session_margin_minutes"],
-        patterns={
-            name: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
-            for name, patterns in content.items()
-            if name not in skipped
-        },
-        email_rates=EmailRates(**_plain(parts["email_rates"])) if "email_rates" in parts else None,
-        warm_up_per_day=tuple(parts["warm_up"]["per_day_by_week"]) if "warm_up" in parts else (),
-        revocation=Revocation(**_plain(parts["revocation"])) if "revocation" in parts else None,
-        fewer_email_days=wishes["fewer_email_days"],
-        fewer_email_wait_days=wishes["wait_days"],
-    )
-
-
-def _plain(part: dict[str, Any]) -> dict[str, Any]:
-    """A part without what says where it comes from."""
-    return {name: value for name, value in part.items() if name not in _ABOUT}
-
-
-def _window(data: dict[str, Any]) -> Window:
-    def hours(name: str) -> Hours:
-        value = data[name]
-        return None if value is None else (int(value[0]), int(value[1]))
-
-    return Window(
-        weekdays=hours("weekdays"),
-        saturday=hours("saturday"),
-        sunday=hours("sunday"),
-        holidays=hours("holidays") if "holidays" in data else "as_any_day",
-    )

@@ -30,8 +30,8 @@ THAT_MATTER = (
     "warm_up", "email_pauses", "min_gap_minutes", "stale_after_hours", "human_quiet_minutes", "aged_after_days",
     "stop_stages", "plans_path", "sms_provider", "brokerage_name", "postal_address", "email_from", "reply_domain",
     "assistant_name", "fub_base_url", "twilio_base_url", "twilio_messaging_service_sid", "sms_number",
-    "whatsapp_number", "whatsapp_template_sid", "a2p_campaign_id", "sms_disabled_states", "ses_endpoint_url",
-    "sns_endpoint_url", "public_base_url",
+    "whatsapp_number", "whatsapp_template_sid", "a2p_campaign_id", "sms_disabled_states", "blackouts",
+    "ses_endpoint_url", "sns_endpoint_url", "public_base_url",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def fingerprints(settings: Settings) -> dict[str, str]:
 
 
 def _hashed(value: object) -> str:
-    text = str(value.absolute()) if isinstance(value, Path) else json.dumps(value)
+    text = str(value.absolute()) if isinstance(value, Path) else json.dumps(value, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -11,9 +11,13 @@ from leadpipe.explain import record
 from leadpipe.explain.record import Recorded
 from leadpipe.explain.replay import Replayed, replay
 from leadpipe.outreach.first_touch import plan_new_leads
+from tests.messaging.conftest import add_lead, channels, go, intent, live_settings, put
 from tests.outreach.conftest import PEWC, World, add_person, ask, live, planning_world, team, world
 
-__all__ = ["add_person", "ask", "live", "planning_world", "team", "world"]
+__all__ = [
+    "add_lead", "add_person", "ask", "channels", "go", "intent", "live", "live_settings", "planning_world", "put",
+    "team", "world",
+]  # fmt: skip
 
 # Written consent so fresh that nobody need ask whether the number changed hands (C19).
 AGREED = PEWC | {"customConsentAt": "2026-02-20T10:00:00Z"}

@@ -13,7 +13,7 @@ from leadpipe.explain import record
 from leadpipe.explain.replay import Replayed, replay
 from leadpipe.outreach import templates
 from leadpipe.outreach.plan import builtin_folder
-from leadpipe.policy import pack
+from leadpipe.policy import pack_file
 from tests.explain.conftest import recorded, replayed
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ TAMPERED = {
     "update ledger.verdicts set decision = 'HOLD' where moment = 'claim'": "verdict at claim",
 }
 GONE = {
-    "update ledger.contact_points set address = 'erased ' || id": "the address (contact point",
+    "update ledger.contact_points set address = 'erased ' || id": "the address was erased (contact point",
     "delete from ledger.consents": "consent",
     "update ledger.messages set evidence = '{}', body = ''": "the values it was filled with were erased",
     "delete from ledger.inputs where kind = 'pack'": "nobody kept the text of policy pack",
@@ -119,13 +119,13 @@ def test_every_message_is_made_again_and_each_change_of_what_it_was_made_from_is
     fresh_templates()
 
     # The policy pack's file: one byte in a comment, then a rule.
-    folder = copied(Path(pack.__file__).parent / "packs", tmp_path / "packs")
-    load = pack.load_pack
+    folder = copied(pack_file.FOLDER, tmp_path / "packs")
+    load = pack_file.load_pack
     monkeypatch.setattr("leadpipe.explain.today.load_pack", lambda day: load(day, folder))
     newest = sorted(folder.glob("*.yaml"))[-1]
     assert replayed(world, one).answer == "identical"
     append(newest, "#")
-    pack._load.cache_clear()
+    pack_file._load.cache_clear()
     assert replayed(world, one).answer == "changed"
     assert "the verdict at claim would be the same" in said(world, one)
 

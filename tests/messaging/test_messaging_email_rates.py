@@ -16,7 +16,8 @@ from leadpipe.explain.wording import means
 from leadpipe.messaging import email_pauses, switch, warm_up
 from leadpipe.messaging.email_pauses import Rate
 from leadpipe.messaging.reputation import Counted, judge, look, sending_domain
-from leadpipe.policy.pack import Pack, load_pack
+from leadpipe.policy.pack import Pack
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.settings import Settings
 
 if TYPE_CHECKING:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from leadpipe.policy.case import Case
-from leadpipe.policy.pack import DEMO_POLICY, PolicySettings, load_pack
+from leadpipe.policy.pack import DEMO_POLICY, PolicySettings
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import Verdict, judge
 
 CHICAGO = {"zip": "60614", "city": "Chicago", "state": "IL", "country": "US"}
 PROOF = {"signer": "Ana Example", "number": "as given", "seller": "ours", "disclosure": "full text", "ip": "192.0.2.1"}
+MIAMI = {"zip": "33101", "city": "Miami", "state": "FL", "country": "US"}
+DALLAS = {"zip": "75201", "city": "Dallas", "state": "TX", "country": "US"}
+PORTLAND = {"zip": "04101", "city": "Portland", "state": "ME", "country": "US"}
+FOOTER = "Demo Realty, 100 Main Street, Suite 5, Houston, TX 77002\nUnsubscribe: %%unsubscribe_url%%"
+NO_ADDRESS: dict[str, str] = {}
 Decide = Callable[..., Verdict]
+
+
+def at(text: str) -> datetime:
+    """A moment."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def check(verdict: Verdict, expected: str) -> None:
+    """The verdict has this decision and code, and nothing but ALLOW is without a finding."""
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+    assert (verdict.decision == "ALLOW") == (not [f for f in verdict.findings if f.decision != "SKIPPED"])
 
 
 def pewc(at: str = "2026-01-02T10:00:00Z", **more: Any) -> dict[str, Any]:

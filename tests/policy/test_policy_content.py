@@ -11,11 +11,10 @@ from leadpipe.outreach.templates import folder
 from leadpipe.policy import content
 from leadpipe.policy.pack import DEMO_POLICY
 from leadpipe.policy.verdict import Verdict
-from tests.policy.conftest import Decide, case_of, pewc, received, sent
+from tests.policy.conftest import FOOTER, Decide, case_of, pewc, received, sent
 
 STOP = "Reply STOP to opt out."
 FIRST = f"Demo Realty here about your inquiry. {STOP}"
-FOOTER = "Demo Realty, 100 Main Street, Suite 5, Houston, TX 77002\nUnsubscribe: %%unsubscribe_url%%"
 
 
 def codes(verdict: Verdict) -> list[str]:
@@ -73,6 +72,7 @@ ALLOWED = [
     "We follow the fair housing laws",
     "Homes for sale in White Plains and on Church Street",
     "A free home-value report",
+    "A 55+ community",
     "Can you stop by at 5?",
     "The automated assistant of Demo Realty writes this",
     "Safe travels!",
@@ -121,6 +121,25 @@ def test_an_approved_offers_words_may_name_money_and_nothing_else_may(text: Any)
     assert text(offer).code == "offer_not_approved"
     assert text(offer, settings=settings).decision == "ALLOW"
     assert text(offer + " And gift cards.", settings=settings).code == "offer_not_approved"
+
+
+@pytest.mark.parametrize(
+    ("offer", "state", "expected"),
+    [
+        ("You get a $1,000 credit at closing.", "OR", "BLOCK rebate_state"),
+        ("You get a $1,000 credit at closing.", "IL", "ALLOW"),
+        ("We will prepare a report on recent sales.", "OR", "ALLOW"),
+    ],
+    ids=["money to Oregon", "money to Illinois", "a report to Oregon"],
+)
+def test_c39_an_approved_offer_of_money_goes_to_no_state_that_bars_it(
+    decide: Decide, offer: str, state: str, expected: str
+) -> None:
+    oregon = {"zip": "97201", "city": "Portland", "state": "OR", "country": "US"}
+    lead: dict[str, Any] = {"address": oregon, "phone": "+15035550100"} if state == "OR" else {}
+    settings = replace(DEMO_POLICY, approved_offers=(offer,))
+    verdict = decide(settings, body=f"{FIRST} {offer}", consents=[pewc()], **lead)
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
 
 
 EMAILS: list[tuple[str, str, str, str]] = [
@@ -202,7 +221,7 @@ def test_the_built_in_templates_break_no_rule(path: Any) -> None:
     from datetime import date
 
     from leadpipe.leads.place import place_of
-    from leadpipe.policy.pack import load_pack
+    from leadpipe.policy.pack_file import load_pack
     from leadpipe.policy.standing import facts_of
 
     words = path.read_text(encoding="utf-8")
@@ -210,3 +229,52 @@ def test_the_built_in_templates_break_no_rule(path: Any) -> None:
     pack = load_pack(date(2026, 11, 24))
     facts = facts_of(case, place_of("60614", "IL", "US", "", "Chicago"), pack, DEMO_POLICY)
     assert content.lint(case, facts, pack, DEMO_POLICY) == []
+
+
+VA = {"zip": "23219", "city": "Richmond", "state": "VA", "country": "US"}
+
+TEXT = "Hi, this is the assistant for Ana, Demo Realty. Reply STOP to opt out."
+
+
+@pytest.mark.parametrize(
+    ("body", "history", "purpose", "expected"),
+    [
+        ("Are you still looking? Reply STOP to opt out.", [], "marketing", "BLOCK missing_identity"),
+        ("Still looking?", [sent("2026-11-20T16:00:00Z")], "marketing", "BLOCK missing_identity"),
+        (TEXT, [], "marketing", "ALLOW"),
+        ("Yes, at five.", [sent("2026-11-24T15:40:00Z"), received("2026-11-24T15:50:00Z")], "conversation", "ALLOW"),
+    ],
+    ids=["the first", "a later one", "that names us", "in a conversation"],
+)
+def test_c48_in_virginia_every_text_names_the_business(
+    decide: Decide, body: str, history: list[dict[str, Any]], purpose: str, expected: str
+) -> None:
+    verdict = decide(address=VA, phone="+18045550100", purpose=purpose, body=body, history=history, consents=[pewc()])
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("listing", "expected"),
+    [
+        ({"status": "Pending", "checked_at": "2026-11-24T14:00:00Z"}, "BLOCK stale_listing"),
+        ({"status": "Active", "checked_at": "2026-11-23T15:59:00Z"}, "BLOCK stale_listing"),
+        (None, "BLOCK stale_listing"),
+        ({"status": "Active", "checked_at": "2026-11-23T16:00:00Z"}, "ALLOW"),
+    ],
+    ids=["it went pending", "nobody looked for a day", "nobody looked", "it is for sale"],
+)
+def test_c41_a_home_is_called_available_only_by_who_looked(
+    decide: Decide, listing: dict[str, str] | None, expected: str
+) -> None:
+    body = f"{TEXT} 12 Oak St is still available."
+    verdict = decide(body=body, listing=listing, consents=[pewc()])
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["A great investment!", "It will appreciate.", "At a 5.9% rate today.", "Your home is worth $510,000."],
+)
+def test_c41_promises_and_values_wait_for_a_person(decide: Decide, claim: str) -> None:
+    verdict = decide(body=f"{TEXT} {claim}", consents=[pewc()])
+    assert (verdict.decision, verdict.code) == ("REVIEW", "claim_unproven")

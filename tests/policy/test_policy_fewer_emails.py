@@ -11,7 +11,8 @@ import pytest
 from leadpipe.errors import BadRecord
 from leadpipe.policy.case import Case, Contact, HistoryItem
 from leadpipe.policy.frozen import frozen, thawed
-from leadpipe.policy.pack import DEMO_POLICY, load_pack
+from leadpipe.policy.pack import DEMO_POLICY
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import judge
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)

@@ -10,6 +10,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadpipe.policy.blackout import Blackout
 from leadpipe.policy.case import (
     Case,
     Consent,
@@ -23,7 +24,8 @@ from leadpipe.policy.case import (
     Suppression,
 )
 from leadpipe.policy.frozen import frozen, thawed
-from leadpipe.policy.pack import DEMO_POLICY, Blackout, PolicySettings, load_pack
+from leadpipe.policy.pack import DEMO_POLICY, PolicySettings
+from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import judge
 
 NOW = datetime(2026, 11, 25, 15, 30, 0, 123456, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from leadpipe.leads.place import place_of
 from leadpipe.leads.place_tables import Candidate
 from leadpipe.policy.hours import first_open
-from leadpipe.policy.pack import load_pack
+from leadpipe.policy.pack_file import load_pack
 
 PACK = load_pack(date(2026, 11, 24))
 # Section 9: Monday to Friday, Saturday, Sunday, holidays; None is closed, "" as any day.
@@ -79,7 +79,7 @@ PLACES = {
 AREAS = {
     "212": ("America/New_York", "NY"),
     "305": ("America/New_York", "FL"),
-    "915": ("America/Denver", "TX"),
+    "505": ("America/Denver", "NM"),
     "808": ("Pacific/Honolulu", "HI"),
     "401": ("America/New_York", "RI"),
     "225": ("America/Chicago", "LA"),

@@ -11,10 +11,8 @@ import pytest
 import yaml
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.policy import pack as module
-from leadpipe.policy.pack import load_pack
-
-BUILT_IN = Path(module.__file__).parent / "packs"
+from leadpipe.policy.pack_file import FOLDER as BUILT_IN
+from leadpipe.policy.pack_file import load_pack, named_pack
 
 
 @pytest.fixture
@@ -58,6 +56,7 @@ def test_a_later_part_of_the_same_name_replaces_the_earlier_from_its_day(folder:
     edit(folder, shorten)
     assert load_pack(date(2027, 6, 30), folder).inquiry_days == 90
     assert load_pack(date(2027, 7, 1), folder).inquiry_days == 30
+    assert load_pack(date(2027, 6, 30), folder).version != load_pack(date(2027, 7, 1), folder).version
 
 
 def test_the_newest_file_not_after_the_day_is_in_force(folder: Path) -> None:
@@ -85,3 +84,58 @@ def test_a_missing_part_is_named_and_nothing_is_judged(folder: Path, part: str) 
 def test_an_empty_folder_judges_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="nothing can be judged"):
         load_pack(date(2026, 11, 24), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dnc": {"file_days": "a month"}}, "part dnc cannot be read on 2026-11-24"),
+        ({"federal_hours": {"window": {"weekdays": [8, 21]}}}, "saturday of part federal_hours is missing"),
+        ({"state_hours": {"states": {"TX": {"weekdays": [9], "saturday": None, "sunday": None}}}}, "part state_hours"),
+        ({"content": {"shaft_block": ["("]}}, "part content cannot be read on 2026-11-24"),
+        ({"casl": {"effective_from": "soon"}}, "effective_from of part casl is no day like 2026-11-24"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_part_that_cannot_be_read_is_named_with_its_day(
+    folder: Path, change: dict[str, dict[str, Any]], said: str
+) -> None:
+    def spoil(parts: dict[str, Any], _: Any) -> None:
+        for name, values in change.items():
+            parts[name].update(values)
+
+    edit(folder, spoil)
+    with pytest.raises(ConfigurationError, match=said):
+        load_pack(date(2026, 11, 24), folder)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"version: [", "is no YAML"),
+        (b"\xff\xfe", "is no YAML"),
+        (b"version: 1\n", "needs a version and a list of parts"),
+        (b"- 1\n", "needs a version and a list of parts"),
+        (b"version: 1\nparts: [1]\n", "part 1 of the file has no name"),
+    ],
+    ids=["broken", "no text", "no parts", "a list", "a part without name"],
+)
+def test_what_is_no_pack_says_so(tmp_path: Path, raw: bytes, said: str) -> None:
+    path = tmp_path / "draft.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigurationError, match=f"policy pack draft.yaml.*{said}|{said}"):
+        named_pack(str(path))
+
+
+def test_a_pack_is_named_by_its_file_or_by_the_name_of_one_that_comes_along(folder: Path) -> None:
+    newest = sorted(folder.glob("*.yaml"))[-1]
+    assert (
+        named_pack(newest.stem).on(date(2026, 11, 24)).version == named_pack(str(newest)).on(date(2026, 11, 24)).version
+    )
+    with pytest.raises(ConfigurationError, match=f"no policy pack nonsense .*: {newest.stem}"):
+        named_pack("nonsense")
+
+
+def test_days_with_the_same_parts_share_one_pack() -> None:
+    newest = named_pack(sorted(BUILT_IN.glob("*.yaml"))[-1].stem)
+    assert newest.on(date(2026, 11, 24)) is newest.on(date(2026, 12, 24))
