@@ -44,13 +44,17 @@ class _Place:
     area: str
 
 
-def generate(runtime: Runtime, *, leads: int, seed: int = 7) -> None:
+def generate(runtime: Runtime, *, leads: int, seed: int = 7, has_histories: bool = False) -> None:
     """Fill an empty, set-up system with this many people, their consents, refusals, past passages and scores.
 
     The mix, in hundredths: 92 have an email (5 of them a portal's relay address), 80 a phone, 30 written consent to
     texts, 7 live abroad and opted in to WhatsApp, 7 stand in a stage that ends plans, 2 are paused, 3 have refused, 2
     bounced, 6 spoke with the team lately, 8 went through the plan before, 1 shares an address with another record.
     Of the numbers, 98 in a hundred are still theirs by today's answer, of the others nothing is known.
+
+    With histories, those who went through the plan before have the email of each round, sent and delivered; 5 in a
+    hundred once wrote to us, 5 were texted or called by an agent, 3 of the US numbers are on the do-not-call registry,
+    and 90 are known not to be.
     """
     dice = random.Random(seed)
     now = runtime.clock.now()
@@ -60,6 +64,8 @@ def generate(runtime: Runtime, *, leads: int, seed: int = 7) -> None:
         upsert_people(runtime.engine, [_person(person_id, dice, places, now) for person_id in ids], now=now)
         _inquiries(runtime.engine, [_inquiry(person_id, dice, places, now) for person_id in ids], now)
     _pasts(runtime.engine, now)
+    if has_histories:
+        _histories(runtime.engine, now)
     runtime.lake.append("scoring.lead_scores", _scores(leads, dice, now))
     runtime.lake.append("enrichment.market_trend", _trend(places, dice, now))
 
@@ -202,6 +208,36 @@ def _pasts(engine: Engine, now: datetime) -> None:
         cursor = connection.connection.cursor()
         for statement in statements:
             cursor.execute(statement, {"past": now - timedelta(days=60), "now": now})
+
+
+def _histories(engine: Engine, now: datetime) -> None:
+    """What went to and fro before, and what the registry knows."""
+    statements = (
+        # Messages in the middle of their life: the triggers that hold their moves are for those who send.
+        "set local session_replication_role = replica",
+        "insert into ledger.messages (id, person_id, contact_point_id, enrolment_id, plan, plan_version, step, "
+        "occurrence, channel, purpose, template, subject, body, state, due_at, provider, provider_id, attempts, "
+        "created_at, changed_at, accepted_at) select gen_random_uuid(), e.person_id, c.id, e.id, e.plan, 'former', "
+        "'still_looking', e.occurrence, 'email', 'marketing', 'still_looking_email', 'Still looking?', 'Hi.', "
+        "'delivered', e.opened_at, 'ses', 'former-' || e.id, 1, e.opened_at, e.opened_at, e.opened_at "
+        "from ledger.enrolments e join ledger.person_contact_points o on o.person_id = e.person_id and o.rank = 0 "
+        "join ledger.contact_points c on c.id = o.contact_point_id and c.kind = 'email' on conflict do nothing",
+        "insert into ledger.inbound_messages (channel, provider_id, contact_point_id, person_id, body, received_at, "
+        "read_at) select case c.kind when 'email' then 'email' else 'sms' end, concat('old-', o.person_id, '-', c.id)"
+        ", c.id, o.person_id, 'Not now.', %(past)s, %(past)s from ledger.person_contact_points o "
+        "join ledger.contact_points c on c.id = o.contact_point_id where o.person_id %% 100 between 30 and 34",
+        "insert into ledger.human_actions (person_id, kind, crm_id, at, recorded_at) "
+        "select person_id, case when person_id %% 2 = 0 then 'text' else 'call' end, 'former-' || person_id, %(past)s, "
+        "%(past)s from ledger.people where person_id %% 100 between 35 and 39",
+        "insert into ledger.number_checks (contact_point_id, list, result, checked_at, recorded_at) "
+        "select id, 'dnc', case when id %% 31 = 0 then 'yes' else 'no' end, cast(%(now)s as date) - 6, %(now)s "
+        "from ledger.contact_points where kind = 'phone' and address like '+1%%' and id %% 100 >= 7",
+        "analyze ledger.messages, ledger.inbound_messages, ledger.human_actions, ledger.number_checks",
+    )
+    with engine.begin() as connection:
+        cursor = connection.connection.cursor()
+        for statement in statements:
+            cursor.execute(statement, {"past": now - timedelta(days=120), "now": now})
 
 
 def _scores(leads: int, dice: random.Random, now: datetime) -> pa.Table:

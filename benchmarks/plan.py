@@ -62,7 +62,7 @@ def _measure(leads: int, profile: Path | None) -> dict[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="leadpipe-bench-"))
     home.chmod(0o755)
     try:
-        runtime = _runtime(home)
+        runtime = runtime_of(home)
         runtime.set_up()
         begun = time.perf_counter()
         generate(runtime, leads=leads)
@@ -79,7 +79,8 @@ def _measure(leads: int, profile: Path | None) -> dict[str, Any]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _runtime(home: Path) -> Runtime:
+def runtime_of(home: Path) -> Runtime:
+    """A team's system in this home, at night."""
     settings = Settings(
         home=home,
         brokerage_name="Demo Realty",
@@ -100,7 +101,7 @@ def _runtime(home: Path) -> Runtime:
 def _plan_and_enqueue(home: Path, profile: Path | None) -> dict[str, Any]:
     from leadpipe.work.reactivation import enqueue_cohorts, plan_cohorts
 
-    runtime = _runtime(home)
+    runtime = runtime_of(home)
     profiler = None
     if profile:
         import cProfile

@@ -190,23 +190,23 @@ def know(
     """
     home = row.property or {}
     side = side_of(row, lead_type)
-    named = {
-        "has_email": row.email_id is not None,
-        "has_direct_email": row.direct_id is not None,
-        "has_phone": row.phone_id is not None,
-        "has_sms_pewc": row.phone_id is not None and row.has_sms_pewc,
-        "whatsapp_reaches": row.whatsapp_id is not None and row.has_whatsapp and not is_us_number(row.phone or ""),
-        "has_market_trend": has_market_trend,
-        "has_offer": has_offer,
-        "knows_timeline": row.knows_timeline,
-        "knows_budget": row.knows_budget or bool(row.price_usd),
-        "knows_place": row.knows_place or bool(home.get("zip") or home.get("city")),
-        "knows_side": row.side is not None or row.inquiry_type == "Seller Inquiry" or bool(home),
-        "is_seller": side == "sell",
-    }
+    holding = (
+        row.email_id is not None,
+        row.direct_id is not None,
+        row.phone_id is not None,
+        row.phone_id is not None and row.has_sms_pewc,
+        row.whatsapp_id is not None and row.has_whatsapp and not is_us_number(row.phone or ""),
+        has_market_trend,
+        has_offer,
+        row.knows_timeline,
+        row.knows_budget or bool(row.price_usd),
+        row.knows_place or bool(home.get("zip") or home.get("city")),
+        row.side is not None or row.inquiry_type == "Seller Inquiry" or bool(home),
+        side == "sell",
+    )
     return Known(
         row=row,
-        facts=_interned(frozenset(name for name, value in named.items() if value)),
+        facts=_named(holding),
         side=side,
         place=str(home.get("city") or row.place.get("city") or ""),
         zip=zip_of(row),
@@ -214,10 +214,17 @@ def know(
     )
 
 
+# In the order in which ``know`` finds them.
+_FACTS = (
+    "has_email", "has_direct_email", "has_phone", "has_sms_pewc", "whatsapp_reaches", "has_market_trend", "has_offer",
+    "knows_timeline", "knows_budget", "knows_place", "knows_side", "is_seller",
+)  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
-def _interned(facts: frozenset[str]) -> frozenset[str]:
-    """One object for equal sets, so that its hash is computed once."""
-    return facts
+def _named(holding: tuple[bool, ...]) -> frozenset[str]:
+    """The names of the facts that hold; one object for equal sets, so that its hash is computed once."""
+    return frozenset(name for name, holds in zip(_FACTS, holding, strict=True) if holds)
 
 
 def side_of(row: PersonRow, lead_type: str | None = None) -> str:

@@ -8,7 +8,7 @@ Grain: one row per person, plan and step of one cohort's latest planning; planni
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -106,19 +106,19 @@ def as_table(rows: Sequence[QueueRow]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=QUEUE_SCHEMA)
 
 
-def replace(lake: Lake, parts: Iterable[pa.Table], *, cohorts: Sequence[date] | None) -> int:
-    """Make ``parts`` the only rows of these cohorts, or of the whole table when ``cohorts`` is None.
+def replace(lake: Lake, fill: Callable[[Path], int], *, cohorts: Sequence[date] | None) -> int:
+    """Make the rows that ``fill`` writes the only ones of these cohorts, or of the whole table when that is None.
 
-    The parts are written to files first, so that neither memory nor the table's lock grows with their number.
+    They are written to files first, so that neither memory nor the table's lock grows with their number.
+
+    Args:
+        lake: where the queue lies.
+        fill: writes Parquet files of the queue's schema into the folder it is given, and returns how many rows.
+        cohorts: whose rows are replaced.
     """
-    import pyarrow.parquet as pq
-
     lake.home.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="queue-", dir=lake.home) as folder:
-        count = 0
-        for number, part in enumerate(parts):
-            pq.write_table(part, Path(folder) / f"{number:06d}.parquet", compression="zstd")
-            count += part.num_rows
+        count = fill(Path(folder))
 
         def commit() -> int:
             with lake.write(TABLE) as connection:
@@ -165,11 +165,16 @@ class Extract:
 
     def parts(self, *, is_planned: bool, count: int) -> Iterator[list[QueueRow]]:
         """Rows in the order they were planned in, ``count`` at a time; memory follows ``count``."""
-        import pyarrow.parquet as pq
+        yield from parts_of(self.planned if is_planned else self.others, count=count)
 
-        with pq.ParquetFile(self.planned if is_planned else self.others) as file:
-            for batch in file.iter_batches(batch_size=count):
-                yield [QueueRow._make(row) for row in zip(*map(_values, batch.columns), strict=True)]
+
+def parts_of(path: Path, *, count: int, groups: Sequence[int] | None = None) -> Iterator[list[QueueRow]]:
+    """Rows of a file of the queue, ``count`` at a time; of these row groups only, or of all."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=count, row_groups=None if groups is None else list(groups)):
+            yield [QueueRow._make(row) for row in zip(*map(_values, batch.columns), strict=True)]
 
 
 @contextmanager

@@ -321,7 +321,10 @@ def _part(name: str, source: str) -> _Part:
 
     environment = _environment()
     reads = sorted(find_undeclared_variables(environment.parse(source)))
-    return _Part(name, source, environment.from_string(source), tuple(reads), {})
+    template = environment.from_string(source)
+    # Jinja lays a chain of maps around what all templates share, and copies it key by key for every rendering.
+    template.globals = dict(template.globals)
+    return _Part(name, source, template, tuple(reads), {})
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from leadpipe import processes
+from leadpipe.errors import TransientError
 from leadpipe.market.tables import MARKET_TREND_SCHEMA
 from leadpipe.outreach import planner, queue
 from leadpipe.outreach.queue import OUTCOMES
@@ -385,6 +388,41 @@ def test_more_people_than_a_chunk_are_all_planned_and_read_back_in_parts(
     assert [len(part) for part in parts] == [3, 3, 3, 2]
     assert sorted(row.person_id for part in parts for row in part) == list(range(1, 12))
     assert {row.due_at for part in parts for row in part} == {row["due_at"] for row in world.queue()}
+
+
+def test_several_processes_plan_the_same_rows_and_write_to_a_shared_address_once(
+    add_person: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person_id in range(1, 12):
+        # Two records in different chunks have one address between them.
+        address = f"lead{person_id if person_id != 9 else 2}@example.com"
+        add_person(person_id, age=AGED + timedelta(days=13 * person_id), emails=[{"value": address}])
+    alone = (world.plan().count_by_outcome, world.queue())
+    assert world.outcomes()[2] != world.outcomes()[9]
+    monkeypatch.setattr(planner, "CHUNK", 4)
+    monkeypatch.setattr(planner, "FEW", 1)
+    monkeypatch.setattr(processes, "count_processors", lambda: 2)
+    assert (world.plan().count_by_outcome, world.queue()) == alone
+
+
+def test_what_a_process_raises_is_raised_and_one_that_dies_is_told(tmp_path: Path) -> None:
+    with processes.started(_worker, 7, count=2) as workers:
+        assert sorted(workers.answers([1, 2, 3])) == [8, 9, 10]
+    with processes.started(_worker, 7, count=1) as workers, pytest.raises(ValueError, match="no such task"):
+        list(workers.answers([1, 0]))
+    with processes.started(_worker, 7, count=1) as workers, pytest.raises(TransientError, match="a process died"):
+        list(workers.answers([-1]))
+
+
+def _worker(begin: int) -> Callable[[int], int]:
+    def work(task: int) -> int:
+        if task == 0:
+            raise ValueError("no such task")
+        if task < 0:
+            os._exit(1)
+        return begin + task
+
+    return work
 
 
 def test_rows_read_are_of_one_snapshot(add_person: Any, world: World) -> None:
