@@ -14,6 +14,13 @@ TESTS = Path(__file__).parents[1]
 RULES = range(1, 51)
 # What a message's verdict cannot show alone is held by these tests.
 IN_OTHER_ROOMS: dict[int, dict[str, tuple[str, ...]]] = {
+    2: {
+        "consents/test_consents_import.py": (
+            "test_a_bare_yes_is_an_inquiry_as_old_as_the_person",
+            "test_written_consent_without_a_part_of_its_proof_is_an_inquiry_and_the_part_is_named",
+        ),
+    },
+    3: {"consents/test_consents_import.py": ("test_consent_to_another_seller_is_at_most_an_inquiry",)},
     6: {
         "conversation/test_conversation_classify.py": (
             "test_a_stop_that_is_none_suppresses_nothing",
@@ -32,6 +39,10 @@ IN_OTHER_ROOMS: dict[int, dict[str, tuple[str, ...]]] = {
         "conversation/test_conversation_inbound.py": (
             "test_a_stop_ends_every_telephone_channel_and_cancels_what_waits",
             "test_stops_and_claims_at_once_never_let_a_message_go_after_its_stop",
+        ),
+        "monitoring/test_monitoring_revocations.py": (
+            "test_ten_business_days_are_counted_as_the_law_does",
+            "test_whatever_way_it_came_one_that_took_minutes_is_told_with_the_laws_last_day",
         ),
         "gateway/test_gateway_twilio.py": (
             "test_stop_suppresses_every_phone_channel_and_cancels_what_waits_before_it_is_answered",
@@ -67,7 +78,15 @@ IN_OTHER_ROOMS: dict[int, dict[str, tuple[str, ...]]] = {
             "test_one_click_unsubscribes_without_cookie_or_redirect",
         ),
     },
-    25: {"gateway/test_gateway_ses.py": ("test_a_hard_bounce_and_a_complaint_override_a_delivery_and_suppress_once",)},
+    25: {
+        "gateway/test_gateway_ses.py": (
+            "test_a_hard_bounce_and_a_complaint_override_a_delivery_and_suppress_once",
+        ),
+        "messaging/test_messaging_email_rates.py": (
+            "test_marketing_email_of_a_plan_rests_until_a_person_resumes_it_and_answers_go_on",
+            "test_aged_addresses_get_so_much_a_day_and_the_others_wait_their_turn",
+        ),
+    },
     28: {
         "conversation/test_conversation_inbound.py": (
             "test_help_by_text_is_answered_by_the_carrier_and_by_whatsapp_is_read",
