@@ -185,7 +185,10 @@ class _Batch:
         return {row.named: row for row in self._connection.execute(_PEOPLE, {"ids": ids})} if ids else {}
 
     def _points(self, given: Sequence[Given]) -> dict[tuple[str, str], list[Any]]:
-        wanted = sorted({(each.kind, each.address) for each in given if each.address})
+        wanted = sorted(
+            {(each.kind, each.address) for each in given if each.address}
+            | {each.known_by for each in given if each.known_by is not None}
+        )
         found: dict[tuple[str, str], list[Any]] = {}
         if wanted:
             values = {"kinds": [kind for kind, _ in wanted], "addresses": [address for _, address in wanted]}
@@ -236,24 +239,27 @@ def _owner(
     number: int, given: Given, people: Mapping[int, Any], points: Mapping[tuple[str, str], list[Any]]
 ) -> _Owner | Told:
     """Whose the consent is; a ``Told`` says why nobody's."""
-    here = points.get((given.kind, given.address), [])
+    by = (given.kind, given.address) if given.address or given.known_by is None else given.known_by
+    here = points.get(by, [])
     live = [row for row in here if row.person_id is not None and not row.is_detached]
 
     def nobodys(outcome: str) -> Told:
         return Told(line=number, outcome=outcome, channel=given.channel)
 
-    if given.person_id is None:
-        if len(live) == 1:
-            row = live[0]
-            return _Owner(person_id=row.person_id, point_id=row.id, known_since=row.crm_created_at)
+    if given.person_id is not None:
+        person = people.get(given.person_id)
+        if person is None:
+            return nobodys("stranger")
+        point_id = next((row.id for row in live if row.person_id == person.person_id), None)
+        if given.address and point_id is None:
+            return nobodys("not_theirs")
+        point_id = point_id if given.address else None
+        return _Owner(person_id=person.person_id, point_id=point_id, known_since=person.crm_created_at)
+    if len(live) != 1:
         return nobodys("shared" if live else "not_theirs" if any(row.person_id for row in here) else "stranger")
-    person = people.get(given.person_id)
-    if person is None:
-        return nobodys("stranger")
-    point_id = next((row.id for row in live if row.person_id == person.person_id), None)
-    if given.address and point_id is None:
-        return nobodys("not_theirs")
-    return _Owner(person_id=person.person_id, point_id=point_id, known_since=person.crm_created_at)
+    [row] = live
+    point_id = row.id if given.address else None
+    return _Owner(person_id=row.person_id, point_id=point_id, known_since=row.crm_created_at)
 
 
 def _effect(row: Mapping[str, Any], refusals: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ _PEWC = (
     (("ip", "message_id"), "ip or message_id"),
 )
 _EXPRESS = (
+    (("address",), "the number or address it is for"),
     (("at",), "time"),
     (("disclosure", "capture_id", "message_id", "ip"), "disclosure, capture_id, message_id or ip"),
 )
@@ -44,7 +45,9 @@ class Given:
 
     Attributes:
         person_id: as the file names them; None when it does not.
-        address: the number or the email it is for, normalised; empty when the line names none.
+        address: the number or the email it is for, normalised; empty when the line names none of that kind.
+        kind: of that address.
+        known_by: kind and address by which the person is found where neither id nor address names them.
         asked: the level the file claims.
         level: the level it gets.
         missing: what of the proof is not there.
@@ -55,6 +58,7 @@ class Given:
     person_id: int | None
     address: str
     kind: str
+    known_by: tuple[str, str] | None
     channel: str
     asked: str
     level: str
@@ -127,10 +131,15 @@ def _given(
     is_number: bool,
     brokerage_name: str,
 ) -> Given:
+    kind = "email" if channel == "email" or (channel == "all" and not phone) else "phone"
+    # All channels: it is the person's, whatever the address.
+    address = "" if channel == "all" and person_id is not None else email if kind == "email" else phone
     seller = values.get("seller", "")
     proven = {name for name in _KEPT if values.get(name)} | ({"at"} if at else set())
     if not is_number:
         proven.discard("number")
+    if address:
+        proven.add("address")
     needed = {"pewc": _PEWC, "express": _EXPRESS}.get(asked, ())
     missing = tuple(words for names, words in needed if not proven & set(names))
     is_ours = not seller or seller.casefold() in _OURS or seller.casefold() == brokerage_name.casefold()
@@ -139,12 +148,12 @@ def _given(
         level, why = "inquiry", f"missing: {', '.join(missing)}"
     elif asked != "inquiry" and not is_ours:
         level, why = "inquiry", "it names another seller than us"
-    kind = "email" if channel == "email" else "phone"
+    other = ("email", email) if kind == "phone" else ("phone", phone)
     return Given(
         person_id=person_id,
-        # All channels: it is the person's, whatever the address.
-        address="" if channel == "all" and person_id is not None else email if kind == "email" else phone or email,
-        kind=kind if channel != "all" or phone else "email",
+        address=address,
+        kind=kind,
+        known_by=other if other[1] and not address else None,
         channel=channel,
         asked=asked,
         level=level,

@@ -221,6 +221,33 @@ def test_a_line_may_say_yes_to_some_channels_and_no_to_others(files: Files, ana:
     assert dict(report.outcomes) == {"inquiry": 2, "said_no": 1}
 
 
+@pytest.mark.parametrize("who", [{"email": EMAIL}, {"person_id": "1", "email": EMAIL}])
+def test_a_person_may_be_found_by_an_address_of_another_kind(files: Files, ana: int, who: dict[str, str]) -> None:
+    _, told = files.take({**who, "sms_ok": "Y"}, {**who, "channel": "whatsapp", "level": "express", "at": "2026-03-01",
+                                                  "message_id": "W1"})  # fmt: skip
+    assert [(row.channel, row.level, row.contact_point_id) for row in files.rows()] == [
+        ("sms", "inquiry", None),
+        ("whatsapp", "inquiry", None),
+    ]
+    assert told[1].why == "missing: the number or address it is for"
+
+
+@pytest.mark.parametrize(
+    ("who", "point"),
+    [({"person_id": "1"}, None), ({"email": EMAIL}, EMAIL), ({"phone": PHONE, "email": EMAIL}, PHONE)],
+)
+def test_consent_to_all_channels_is_the_persons_or_their_address_s(
+    files: Files, ana: int, who: dict[str, str], point: str | None
+) -> None:
+    files.take({**who, "channel": "all"})
+    [row] = files.rows()
+    with files.engine.connect() as connection:
+        address = connection.execute(
+            text("select address from ledger.contact_points where id = :id"), {"id": row.contact_point_id}
+        ).scalar()
+    assert (row.channel, address) == ("all", point)
+
+
 def test_a_mapping_names_columns_constants_times_and_words(files: Files, ana: int) -> None:
     files.take(
         {"Mobile": PHONE, "Text OK?": "J", "Signed": "02/28/2026"},
