@@ -87,14 +87,14 @@ class WarmUp:
         names = {"aged_before": self._now - timedelta(days=self._settings.aged_after_days)}
         people = sorted({row.person_id for row in rows if row.channel == "email" and row.purpose == "marketing"})
         self._aged = frozenset(self._connection.execute(_AGED, {**names, "people": people}).scalars())
-        if not self._aged:
+        if not self._aged or per_day(self._connection, self._settings, now=self._now, begins=False) is None:
             return
+        # Claims of all senders take turns, so that together they cannot pass the day's number; before anything is
+        # written, so that nobody holds what the one whose turn it is waits for.
+        caps.take_turns(self._connection)
         self._per_day = per_day(self._connection, self._settings, now=self._now)
-        if self._per_day is not None:
-            # Claims of all senders take turns, so that together they cannot pass the day's number.
-            caps.take_turns(self._connection)
-            taken = self._connection.execute(_TAKEN, {**names, "day": self._now - _DAY}).scalar_one()
-            self._left = max(0, self._per_day - int(taken))
+        taken = self._connection.execute(_TAKEN, {**names, "day": self._now - _DAY}).scalar_one()
+        self._left = max(0, (self._per_day or 0) - int(taken))
 
     def _until(self, per_day: int) -> datetime:
         if self._count_waiting is None:

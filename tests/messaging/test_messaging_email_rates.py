@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,20 @@ def test_a_rate_counts_once_enough_was_sent_and_enough_came_back(
 ) -> None:
     assert pack.email_rates is not None
     assert judge(Counted(sent, complaints, bounces), pack.email_rates) == found
+
+
+def test_the_shipped_pack_holds_the_numbers_of_the_rules(pack: Pack) -> None:
+    """C23: 0.10 % to aim at, 0.20 % to stop at, 0.30 % the providers' own; C25: 200 of 40,000 a day in week one."""
+    assert pack.email_rates is not None
+    limits = pack.email_rates
+    assert (limits.days, limits.complaints_alert, limits.complaints_stop, limits.complaints_hard) == (
+        7, 0.001, 0.002, 0.003,
+    )  # fmt: skip
+    assert limits.bounces_stop == 0.05
+    assert pack.warm_up_per_day[0] == 200
+    assert 7 * sum(pack.warm_up_per_day[:5]) > 40_000, "the list is through within five weeks"
+    assert pack.revocation is not None
+    assert (pack.revocation.alert_minutes, pack.revocation.legal_business_days) == (5, 10)
 
 
 @pytest.fixture
@@ -324,6 +339,18 @@ def test_aged_addresses_get_so_much_a_day_and_the_others_wait_their_turn(
     for waited, count in ((1, 2), (1, 2), (1, 1)):
         clock.advance(timedelta(days=waited, seconds=1))
         assert go().counts == {"accepted": count}
+
+
+def test_senders_side_by_side_do_not_pass_the_days_number(
+    schedule: None, add_lead: AddLead, age: Callable[..., None], intent: MakeIntent, put: Put, go: Go, rows: Rows,
+) -> None:  # fmt: skip
+    leads = [add_lead(number) for number in range(1, 41)]
+    age(*range(1, 41))
+    put(*[intent(lead) for lead in leads])
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: go(count=10), range(4)))
+    assert sum(report.counts.get("accepted", 0) for report in reports) == 2
+    assert {row.state for row in rows("messages")} == {"accepted", "held"}
 
 
 def test_the_schedule_grows_by_the_week_and_ends(
