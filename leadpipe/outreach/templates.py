@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -79,6 +79,7 @@ class _Part:
     template: Template
     reads: tuple[str, ...]
     known: dict[tuple[Any, ...], str]
+    fold: Callable[[str], str]
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """The piece, its blank lines folded."""
@@ -98,11 +99,25 @@ class _Part:
         from jinja2 import UndefinedError
 
         try:
-            return _paragraphs(self.template.render(variables))
+            return self.fold(self.template.render(variables))
         except UndefinedError as error:
             raise ConfigurationError(
                 f"template '{self.name}': {error.message}; give it or take it out of the file"
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """A text in pieces at its blank lines: the greeting changes with the name, the paragraph below with the place."""
+
+    pieces: tuple[_Part, ...]
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The text as if it were one piece."""
+        if len(self.pieces) == 1:
+            return self.pieces[0].render(variables)
+        rendered = [piece.render(variables) for piece in self.pieces]
+        return "\n\n".join(words for words in rendered if words).strip()
 
 
 _MISSING = object()
@@ -151,7 +166,7 @@ class Sources:
 class _Compiled:
     source: Input
     subject: _Part | None
-    words: _Part
+    words: _Pieces
     tail: _Part | None
     approved: str = ""
     values: tuple[_Part, ...] = ()
@@ -240,9 +255,14 @@ def finished_text(text: str, *, unsubscribe_url: str) -> str:
 
 def _paragraphs(text: str) -> str:
     """Blank lines where a condition printed nothing fold into one."""
-    lines = [line.rstrip() for line in text.strip().split("\n")]
+    return _folded(text.strip())
+
+
+def _folded(text: str) -> str:
+    """The same for a piece, of which the blanks in front may belong to the words."""
+    lines = [line.rstrip() for line in text.split("\n")]
     kept = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]
-    return "\n".join(kept)
+    return "\n".join(kept).strip("\n")
 
 
 @lru_cache(maxsize=1)
@@ -309,14 +329,35 @@ def _compile(sources: Sources) -> _Compiled:
     head, _, rest = sources.words.partition("\n")
     if sources.approved:
         values = tuple(_part(name, line) for line in rest.strip().split("\n"))
-        return _Compiled(source, None, _part(name, rest), None, approved=sources.approved, values=values)
+        return _Compiled(source, None, _pieces(name, rest), None, approved=sources.approved, values=values)
     if not sources.tail:
-        return _Compiled(source, None, _part(name, sources.words), None)
+        return _Compiled(source, None, _pieces(name, sources.words), None)
     subject = _part(name, head.removeprefix("Subject:").strip())
-    return _Compiled(source, subject, _part(name, rest), _part("_tail", sources.tail))
+    return _Compiled(source, subject, _pieces(name, rest), _part("_tail", sources.tail))
 
 
-def _part(name: str, source: str) -> _Part:
+def _pieces(name: str, source: str) -> _Pieces:
+    """The text cut at blank lines, where each piece stands by itself and nothing reaches over the cut."""
+    from jinja2 import TemplateSyntaxError
+
+    pieces = [piece for piece in source.strip().split("\n\n") if piece]
+    is_free = all(
+        # A tag at the end swallows the line break, a dash what is beside it, and a blank in front belongs to the words.
+        not piece.endswith(("%}", "#}", "-}}"))
+        and not piece.startswith((" ", "\t", "\n", "{%-", "{{-", "{#-"))
+        and "{% set" not in piece
+        and "{%- set" not in piece
+        for piece in pieces
+    )
+    if len(pieces) < 2 or not is_free:
+        return _Pieces((_part(name, source),))
+    try:
+        return _Pieces(tuple(_part(name, piece, fold=_folded) for piece in pieces))
+    except TemplateSyntaxError:  # a condition or a loop goes on over a blank line
+        return _Pieces((_part(name, source),))
+
+
+def _part(name: str, source: str, *, fold: Callable[[str], str] = _paragraphs) -> _Part:
     from jinja2.meta import find_undeclared_variables
 
     environment = _environment()
@@ -324,7 +365,7 @@ def _part(name: str, source: str) -> _Part:
     template = environment.from_string(source)
     # Jinja lays a chain of maps around what all templates share, and copies it key by key for every rendering.
     template.globals = dict(template.globals)
-    return _Part(name, source, template, tuple(reads), {})
+    return _Part(name, source, template, tuple(reads), {}, fold)
 
 
 @lru_cache(maxsize=8)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import content_template
@@ -43,6 +46,57 @@ def variables(**changes: Any) -> dict[str, Any]:
 
 EMAILS = sorted(n for n in templates.template_names() if "sms" not in n and "whatsapp" not in n)
 TEXTS = sorted(templates.template_names() - set(EMAILS))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    changes=st.fixed_dictionaries(
+        {},
+        optional={
+            "side": st.sampled_from(["buy", "sell"]),
+            "listings": st.just([]),
+            **dict.fromkeys(
+                ("first_name", "agent_name", "place", "property_address"),
+                st.sampled_from(["", " ", "Ana", "  two  words ", "a\n\nb", "\n\n line", "end \n\n\n"]),
+            ),
+        },
+    )
+)
+def test_a_text_in_pieces_reads_as_the_whole_does(changes: dict[str, Any]) -> None:
+    both = cut_and_whole()
+    for name, (cut, whole) in both.items():
+        assert cut.render(variables(**changes)) == whole.render(variables(**changes)), name
+    assert sum(len(cut.pieces) > 1 for cut, _ in both.values()) > 3
+
+
+@lru_cache(maxsize=1)
+def cut_and_whole() -> dict[str, tuple[Any, Any]]:
+    """Every template's words in pieces and as one."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for path in sorted(templates.folder().glob("[a-z]*.txt")):
+        text = path.read_text(encoding="utf-8")
+        words = text.partition("\n")[2] or text
+        found[path.name] = (templates._pieces(path.stem, words), templates._part(path.stem, words))
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if place %}\nA\n{% endif %}\n\nB",
+        "{% for home in listings %}A\n\nB{% endfor %}",
+        "A {%- if place %} B{% endif -%}\n\nC",
+        "A\n\n{%- if place %}B{% endif %} C",
+        "{% set x = 1 %}A\n\n{{ x }}",
+        "A\n\n  {{ place }}",
+        "A\n\n\n\nB",
+        "\n\nA {{ place }}\n\n{{ market }}\n\nB\n",
+    ],
+)
+def test_where_a_cut_would_change_the_words_there_is_none(source: str) -> None:
+    for place in ("", "x", " x\n\n"):
+        given_ = variables(place=place, market="")
+        assert templates._pieces("t", source).render(given_) == templates._part("t", source).render(given_)
 
 
 @pytest.mark.parametrize("language", ["en", "es"])

@@ -135,6 +135,29 @@ def test_a_settings_file_changes_what_it_names(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "team.env",
+            'LEADPIPE_BLACKOUTS=[{"state": "IL", "begins_at": "2026-11-20T00:00Z", "ends_at": "2026-12-01T00:00Z"}]\n',
+        ),
+        (
+            "team.yaml",
+            "blackouts:\n  - {state: Illinois, begins_at: 2026-11-20T00:00:00Z, ends_at: 2026-12-01T00:00:00Z}\n",
+        ),
+    ],
+)
+def test_a_settings_file_may_declare_an_emergency(tmp_path: Path, name: str, words: str) -> None:
+    path = tmp_path / name
+    path.write_text(words, encoding="utf-8")
+    [answer] = answers(check(EXAMPLE, words=("--settings", str(path))))
+    assert (answer["decision"], answer["code"], answer["rule"]) == ("BLOCK", "emergency", "C46")
+    path.write_text(words.replace("2026-12-01", "2026-11-01"), encoding="utf-8")
+    wrong = check(EXAMPLE, words=("--settings", str(path)))
+    assert (wrong.exit_code, "blackouts: Value error, it ends before it begins" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ("LEADPIPE_SMS_DISABLED_STATE=IL\n", "sms_disabled_state is no setting; did you mean sms_disabled_states?"),
