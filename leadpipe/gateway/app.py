@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from leadpipe.gateway import fub, metrics, ses, twilio, unsubscribe
 from leadpipe.gateway.commit import GroupCommit
-from leadpipe.gateway.limits import BodyLimit, Guard
+from leadpipe.gateway.limits import Guard, Intake, Limits
 from leadpipe.gateway.sns import SnsVerifier
 from leadpipe.monitoring import heartbeat
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from leadpipe.gateway.sns import Fetch
     from leadpipe.runtime import Runtime
+
+# Bodies under way are held in memory; what is over it is answered 503.
+MAX_CONNECTIONS = 1_000
 
 
 def create_app(runtime: Runtime, *, fetch: Fetch | None = None, has_pulse: bool = False) -> FastAPI:
@@ -48,7 +51,7 @@ def create_app(runtime: Runtime, *, fetch: Fetch | None = None, has_pulse: bool 
         title="leadpipe gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=alive if has_pulse else None
     )
     measured = metrics.GatewayMetrics(runtime)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Intake, limits=Limits.of(runtime.settings))
     app.add_middleware(Guard)
     app.add_middleware(metrics.Measured, metrics=measured)
 
@@ -96,7 +99,9 @@ def serve(runtime: Runtime, *, host: str = "127.0.0.1", port: int | None = None)
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            # Who calls is what a trusted proxy says; the address that signatures are checked for is a setting.
+            forwarded_allow_ips=list(runtime.settings.gateway_trusted_proxies),
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=75,
         )
     finally:

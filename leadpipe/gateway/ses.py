@@ -51,7 +51,8 @@ def router(runtime: Runtime, verifier: SnsVerifier) -> APIRouter:
             return JSONResponse({"error": f"unreadable: {error}"}, 400)
         except Rejected as error:
             log.warning("an SNS message is not believed: %s", error.code)
-            return JSONResponse({"error": error.code}, 401)
+            # Which of our checks it failed is for us to know.
+            return JSONResponse({"error": "bad signature"}, 401)
         context = Context(settings=runtime.settings, now=now)
         if envelope.kind == "UnsubscribeConfirmation":
             _tell_unsubscribed(runtime, envelope, context)

@@ -78,7 +78,7 @@ async def _choice(request: Request) -> str:
     except HTTPException as error:
         if error.status_code == 413:
             raise
-        return ""
+        return ""  # also of a body that never came whole: that they want to leave is said by the call itself
 
 
 def _read(runtime: Runtime, token: str) -> Link | None:

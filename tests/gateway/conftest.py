@@ -58,6 +58,8 @@ def gateway_settings(settings: Settings) -> Settings:
             "twilio_account_sid": "AC00000000000000000000000000000001",
             "public_base_url": PUBLIC_URL,
             "sns_topic_arns": (TOPIC,),
+            # What a test sends wrong on purpose is answered by what is wrong with it.
+            "gateway_refusals_per_minute": 0,
         }
     )
 
