@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from leadpipe.clock import FixedClock
+from leadpipe.leads.place_tables import tables
 from leadpipe.runtime import Runtime
-from leadpipe.settings import Settings
+from leadpipe.settings import Settings, StateValue
 
 # A Tuesday at 02:00 in Chicago: when the nightly run plans.
 NIGHT = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
@@ -89,6 +90,8 @@ def runtime_of(home: Path) -> Runtime:
         reply_domain="in.demo-realty.example",
         a2p_campaign_id="CM-bench",
         sms_disabled_states=(),
+        licences=tuple(StateValue(state, "01234567") for state in sorted(tables().by_state)),
+        licence_links=(StateValue("TX", "https://demo-realty.example/iabs"),),
         whatsapp_number="whatsapp:+15125550100",
         whatsapp_template_sid="HX-bench",
         _env_file=None,  # pyright: ignore[reportCallIssue]

@@ -16,7 +16,10 @@ import procrastinate
 import uvloop
 
 SCHEMA = "procrastinate"
-BODY = "Hi Ana, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+BODY = (
+    "Hi Ana, this is the automated assistant for Demo Realty. Still looking to buy? Reply STOP to opt out. "
+    "https://demo-realty.example/iabs"
+)
 
 
 def app_of(dsn: str, connections: int) -> procrastinate.App:

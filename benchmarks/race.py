@@ -46,7 +46,7 @@ from leadpipe.messaging.intent import Intent
 from leadpipe.messaging.suppression import PHONE_CHANNELS, suppress
 from leadpipe.messaging.take_over import take_first
 from leadpipe.messaging.under_way import Hold
-from leadpipe.settings import Sending, Settings
+from leadpipe.settings import Sending, Settings, StateValue
 from leadpipe.store import ledger
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 3, 3, 18, 0, tzinfo=UTC)  # a Tuesday in Chicago
 NAMES = UUID("00000000-0000-0000-0000-00000000bbbb")
-BODY = "Hi, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+BODY = (
+    "Hi, this is the automated assistant for Demo Realty. Still looking to buy? Reply STOP to opt out. "
+    "https://demo-realty.example/iabs"
+)
 # In the order of the protocol; what comes at one of them begins there and commits whenever it can.
 STEPS = (
     "before it is planned", "before its claim", "claim not committed", "claim committed", "call begins",
@@ -110,7 +113,8 @@ def settings_for(url: str, home: Path) -> Settings:
         postal_address="100 Main Street, Suite 5, Houston, TX 77002", sms_number="+15125550100",
         twilio_account_sid="AC00000000000000000000000000000001", sms_disabled_states=(), min_gap_minutes=0,
         cap_per_run=10**9, cap_per_hour=10**9, cap_per_day=10**9, cap_per_number_per_day=10**9,
-        cap_per_plan_per_day=10**9, warm_up=False, _env_file=None,  # pyright: ignore[reportCallIssue]
+        cap_per_plan_per_day=10**9, warm_up=False, link_domains=("demo-realty.example",),
+        licence_links=(StateValue("TX", "https://demo-realty.example/iabs"),), _env_file=None,  # pyright: ignore[reportCallIssue]
     )  # fmt: skip
 
 

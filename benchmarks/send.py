@@ -35,14 +35,17 @@ from benchmarks.machine import cpu_seconds, server_cpu_seconds
 from leadpipe.cli.services import free_port
 from leadpipe.clock import FixedClock
 from leadpipe.runtime import Runtime
-from leadpipe.settings import Sending, Settings
+from leadpipe.settings import Sending, Settings, StateValue
 
 # A Tuesday at 10:00 in Texas: a lawful hour for texts.
 MORNING = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
 ACCOUNT = "AC" + "0" * 32
 LIFTED = 10_000_000
 BATCH = 10_000
-BODY = "Hi Ana, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+BODY = (
+    "Hi Ana, this is the automated assistant for Demo Realty. Still looking to buy? Reply STOP to opt out. "
+    "https://demo-realty.example/iabs"
+)
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000beec")
 # What procrastinate is tried with: processes, jobs at once in each.
 SWEEP = ((1, 10), (1, 30), (1, 100), (2, 10), (2, 30), (2, 100))
@@ -109,6 +112,8 @@ def _settings(home: Path, endpoint: str) -> Settings:
         postal_address="100 Main Street, Suite 5, Houston, TX 77002",
         a2p_campaign_id="CM-bench",
         sms_disabled_states=(),
+        licence_links=(StateValue("TX", "https://demo-realty.example/iabs"),),
+        link_domains=("demo-realty.example",),
         twilio_account_sid=ACCOUNT,
         twilio_auth_token=SecretStr("bench"),
         twilio_base_url=endpoint,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,6 +42,31 @@ def _zone(name: str) -> str:
     return name
 
 
+class StateValue(NamedTuple):
+    """One value of the team for one state, written ``CA=01234567``."""
+
+    state: str
+    value: str
+
+    def __str__(self) -> str:
+        """As a setting is written."""
+        return f"{self.state}={self.value}"
+
+
+def _by_state(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs: list[StateValue] = []
+    for part in value.split(","):
+        state, sign, text = (each.strip() for each in part.partition("="))
+        if part.strip() and not (sign and text and len(state) == 2 and state.isalpha()):
+            raise ValueError(f"'{part.strip()}' is no STATE=VALUE; write pairs like CA=01234567,TX=9001234")
+        if part.strip():
+            pairs.append(StateValue(state.upper(), text))
+    return tuple(pairs)
+
+
+ByState = Annotated[tuple[StateValue, ...], NoDecode, BeforeValidator(_by_state)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
 Blackouts = Annotated[tuple[Blackout, ...], NoDecode, BeforeValidator(blackout_list)]
 
@@ -124,6 +149,16 @@ class Settings(BaseSettings):
     # the team
     brokerage_name: str = Field("", description="Brokerage name as licensed; every message carries it.")
     postal_address: str = Field("", description="Postal address in every email (CAN-SPAM).")
+    licences: ByState = Field(
+        (),
+        description="Licence number by state, e.g. CA=01234567,TX=9001234: every state the team works in (C40).",
+    )
+    licence_links: ByState = Field(
+        (), description="Link that a state wants in emails and first texts, e.g. TX=https://acme.example/iabs (C40)."
+    )
+    link_domains: CommaList = Field(
+        (), description="Domains that links in words may lead to besides our mail's: own sites, listing portals."
+    )
     email_from: str = Field("", description="From of every email, e.g. Demo Realty <hello@demo-realty.example>.")
     reply_domain: str = Field("", description="Domain whose MX is SES; replies come to reply+ID@DOMAIN.")
     blackouts: Blackouts = Field(
@@ -212,6 +247,21 @@ class Settings(BaseSettings):
     # our own services
     public_base_url: str = Field("http://127.0.0.1:8801", description="How the outside reaches the gateway.")
     gateway_port: int = Field(8801, description="Port of the gateway, loopback.")
+    gateway_max_body_bytes: int = Field(
+        1_000_000, ge=1_000, description="Largest body the gateway reads (413); Twilio's and leads' have smaller ones."
+    )
+    gateway_body_seconds: float = Field(
+        10.0, gt=0, description="Seconds within which a body must have come whole (408; Amazon: 503)."
+    )
+    gateway_calls_per_second: int = Field(
+        5_000, ge=0, description="Genuine calls a second of one provider; more come again (429; Amazon: 503). 0: any."
+    )
+    gateway_refusals_per_minute: int = Field(
+        100, ge=0, description="Refused calls a minute of one address, before it is answered 429 only. 0: any."
+    )
+    gateway_trusted_proxies: CommaList = Field(
+        ("127.0.0.1", "::1"), description="Proxies whose X-Forwarded-For says who called."
+    )
     dagster_port: int = Field(3000, description="Port of the Dagster UI, loopback.")
     unsubscribe_secret: SecretStr = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
     metrics_token: SecretStr = Field(

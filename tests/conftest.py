@@ -22,7 +22,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from leadpipe.clock import FixedClock, WallClock
 from leadpipe.messaging.take_over import take_first
-from leadpipe.settings import Settings
+from leadpipe.settings import Settings, StateValue
 from leadpipe.store import extensions, ledger
 from leadpipe.store.lake import CATALOG_SCHEMA, Lake
 from leadpipe.store.server import EmbeddedServer
@@ -211,6 +211,8 @@ def settings(database_url: str, lake_folder: Path, server_home: Path, monkeypatc
         postal_address="1 Example Street, Austin, TX 78701",
         email_from="Demo Realty <hello@demo-realty.example>",
         reply_domain="in.demo-realty.example",
+        # Texas wants its form linked; no licence is named, so homes anywhere may be written about.
+        licence_links=(StateValue("TX", "https://demo-realty.example/iabs"),),
         unsubscribe_secret=SecretStr("test-unsubscribe-secret"),
     )
 

@@ -1,7 +1,8 @@
 """``leadpipe doctor``: is every key, hook, number, domain and table as it should be?
 
 What lives here: the command, the order of the checks, how a finding is printed. What does not: the checks themselves
-(``checks_machine``, ``checks_stores``, ``checks_life``, ``checks_crm``, ``checks_senders``, ``checks_twilio``).
+(``checks_machine``, ``checks_stores``, ``checks_life``, ``checks_crm``, ``checks_senders``, ``checks_twilio``,
+``checks_words``).
 """
 
 from __future__ import annotations
@@ -60,9 +61,17 @@ def every_check(env_file: Path | None = None) -> list[Check]:
     Args:
         env_file: the file of settings, whose names are looked at too.
     """
-    from leadpipe.cli import checks_crm, checks_life, checks_machine, checks_senders, checks_stores, checks_twilio
+    from leadpipe.cli import (
+        checks_crm,
+        checks_life,
+        checks_machine,
+        checks_senders,
+        checks_stores,
+        checks_twilio,
+        checks_words,
+    )
 
-    rooms = (checks_machine, checks_stores, checks_life, checks_crm, checks_senders, checks_twilio)
+    rooms = (checks_machine, checks_stores, checks_life, checks_crm, checks_senders, checks_twilio, checks_words)
 
     def unknown_settings(_: Runtime) -> Finding:
         return checks_machine.unknown_settings(env_file)

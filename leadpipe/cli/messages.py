@@ -152,7 +152,7 @@ def _table(found: list[Listed]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "state", "why", "person", "plan / step", "channel", "due (UTC)", "words", box=None)
+    table = Table("id", "state", "why", "person", "plan / step", "channel", "segments", "due (UTC)", "words", box=None)
     for message in found:
         words = " ".join((message.subject or message.body).split())
         table.add_row(
@@ -162,6 +162,7 @@ def _table(found: list[Listed]) -> None:
             str(message.person_id),
             f"{message.plan} / {message.step}",
             message.channel,
+            str(message.segments or ""),
             f"{message.due_at:%m-%d %H:%M}",
             words[:60],
         )

@@ -30,8 +30,10 @@ app = typer.Typer(
 )
 
 # What of the settings a verdict depends on; a settings file may hold the other settings too, they do not matter here.
-_TEXTS = ("brokerage_name", "postal_address", "a2p_campaign_id", "sms_provider")
+_TEXTS = ("brokerage_name", "postal_address", "a2p_campaign_id", "sms_provider", "assistant_name")
 _LISTS = ("sms_disabled_states",)
+_BY_STATE = ("licences", "licence_links")
+_DOMAINS = ("link_domains", "email_from", "reply_domain", "public_base_url")
 _PREFIX = "leadpipe_"
 
 
@@ -156,6 +158,7 @@ def _policy(path: Path | None) -> PolicySettings:
             changes[name] = frozenset(str(part).strip().upper() for part in parts if str(part).strip())
     if "blackouts" in named:
         changes["blackouts"] = _blackouts(path, named["blackouts"])
+    changes |= _of_settings({name: named[name] for name in (*_BY_STATE, *_DOMAINS) if name in named}, path)
     return replace(DEMO_POLICY, **changes)
 
 
@@ -172,6 +175,33 @@ def _blackouts(path: Path, value: object) -> tuple[Blackout, ...]:
         raise ConfigurationError(f"--settings {path}: blackouts: {said}") from None
     except ValueError as error:
         raise ConfigurationError(f"--settings {path}: blackouts: {error}") from None
+
+
+def _of_settings(named: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Licences and domains, read as the running system reads them; the demo's stay where the file names none."""
+    from pydantic import ValidationError
+
+    from leadpipe.errors import ConfigurationError
+    from leadpipe.policy.pack import own_domains
+    from leadpipe.settings import Settings
+
+    given = {
+        name: ",".join(f"{state}={text}" for state, text in value.items()) if isinstance(value, dict)
+        else ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
+        for name, value in named.items()
+    }  # fmt: skip
+    defaults = {name: Settings.model_fields[name].default for name in (*_BY_STATE, *_DOMAINS)}
+    try:
+        # Every field of these is given, so that nothing of the environment fills a gap.
+        read = Settings(_env_file=None, **(defaults | given))  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        raise ConfigurationError(f"--settings {path}: {error.errors()[0]['msg']}") from None
+    changes: dict[str, Any] = {}
+    if given.keys() & set(_BY_STATE):
+        changes |= {"licences": read.licences, "licence_links": read.licence_links}
+    if given.keys() & set(_DOMAINS):
+        changes["own_domains"] = own_domains(read)
+    return changes
 
 
 def _refuse_unknown(path: Path, names: Iterable[str]) -> None:

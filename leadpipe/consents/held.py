@@ -79,7 +79,7 @@ def held(connection: Connection, person_id: int, *, settings: Settings, now: dat
     rows = connection.execute(_ROWS, {"people": people}).all()
     consents = read_consents(connection, [row.id for row in rows])
     refusals = suppression.active(connection, [row.contact_point_id for row in rows if row.contact_point_id])
-    policy, pack = policy_of(settings), load_pack(now.date())
+    policy, pack = policy_of(settings, now.date()), load_pack(now.date())
     found: list[Held] = []
     for row in rows:
         consent = consents[row.id]

@@ -85,9 +85,9 @@ def next_question(known: Known, told: Collection[str], language: str) -> str:
     return ""
 
 
-def as_text(words: str, *, assistant: str, brokerage: str, language: str, has_hint: bool) -> str:
-    """A text message: the words, who writes them, and how to stop when that was not said lately (C28, C42)."""
-    signed = f"{words} - {assistant}, {brokerage}"
+def as_text(words: str, *, assistant: str, brokerage: str, language: str, has_hint: bool, licence: str = "") -> str:
+    """A text message: the words, who writes them, and how to stop when that was not said lately (C28, C40, C42)."""
+    signed = f"{words} - {assistant}, {brokerage}" + (f" ({licence})" if licence else "")
     return f"{signed}. {STOP_HINT[language]}" if has_hint else signed
 
 

@@ -71,7 +71,7 @@ def answer(
     key = answers.choose(decision.answer, turn.text, known, market)
     drafted = None
     if decision.may_draft and key == decision.answer and client is not None and not client.is_paused:
-        drafted = _drafted(client, turn, desk.facts())
+        drafted = _drafted(client, turn, desk.facts(), known.row.first_name)
     usages = (drafted.usage,) if drafted else ()
     if drafted is not None and drafted.words:
         needs_review = _model_text(behind.plan, settings) != "send"
@@ -87,9 +87,9 @@ def answer(
     return Answering(intents=(desk.intent("answer", words, answer=key),), note=f"Answered: {words}", usages=usages)
 
 
-def _drafted(client: OpenAiClient, turn: Turn, facts: Sequence[str]) -> openai_writer.Drafted | None:
+def _drafted(client: OpenAiClient, turn: Turn, facts: Sequence[str], first_name: str) -> openai_writer.Drafted | None:
     try:
-        return openai_writer.write(client, turn, facts=facts)
+        return openai_writer.write(client, turn, facts=facts, names=(first_name, *first_name.split()))
     except (TransientError, ConfigurationError):
         # The client has paused itself; the rule-built answer says all that is certain.
         return None
@@ -111,7 +111,7 @@ class _Desk:
         self._turn, self._read, self._behind, self._known = turn, read, behind, known
         self._settings, self._now, self._market = settings, now, market
         self._language = answers.language_of(turn.text, language_of(known.row.custom))
-        self._variables = {**variables_for(known, settings), "language": self._language}
+        self._variables = {**variables_for(known, settings, now=now), "language": self._language}
 
     def rule_built(self, key: str) -> str:
         """The words of a rule-built answer."""
@@ -157,6 +157,8 @@ class _Desk:
                 "brokerage": settings.brokerage_name,
                 "language": self._language,
                 "has_hint": self._behind.has_hint and newest.channel == "sms",
+                # The first text by a channel is one without a hint before it.
+                "licence": self._variables["licence"] if self._behind.has_hint else "",
             }
         body = answers.framed(words, newest.channel, frame)
         return Intent(

@@ -3,8 +3,9 @@
 What lives here: one call, its bounded retries, its errors in our tree, and a pause after the service failed. What does
 not: prompts and schemas (``openai_reader``, ``openai_writer``).
 
-What goes out is redacted and carries no address; ``store=False``, a hash for the person. A model's answer is checked
-against its schema here and believed only as far as the caller checks it again. Facts: messaging sheet section 6.
+What goes out is redacted and carries no address and nothing that says who the lead is (``protected``);
+``store=False``, a hash for the person. A model's answer is checked against its schema here and believed only as far as
+the caller checks it again. Facts: messaging sheet section 6.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from leadpipe.conversation.protected import without_protected
 from leadpipe.conversation.redact import redact
 from leadpipe.errors import ConfigurationError, TransientError
 
@@ -194,7 +196,11 @@ def _format(shape: type[BaseModel]) -> Any:
     return {"type": "json_schema", "strict": True, "name": shape.__name__.lower(), "schema": shape.model_json_schema()}
 
 
-def quoted(text: str, name: str = "message") -> str:
-    """A lead's words as data: redacted, without addresses, between marks they cannot close."""
-    masked = _PHONE.sub("[phone]", _EMAIL.sub("[email]", redact(text)))
+def quoted(text: str, name: str = "message", *, names: Iterable[str] = ()) -> str:
+    """Words as data: redacted, without addresses, between marks they cannot close.
+
+    Of a lead's own words (``message``) also what they say about who they are, and their ``names``, is taken out.
+    """
+    seen = without_protected(text, names=names) if name == "message" else text
+    masked = _PHONE.sub("[phone]", _EMAIL.sub("[email]", redact(seen)))
     return f"<{name}>\n{masked.replace('<', '(').replace('>', ')')}\n</{name}>"

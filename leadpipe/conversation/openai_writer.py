@@ -56,8 +56,8 @@ class Drafted:
     problem: str = ""
 
 
-def write(client: OpenAiClient, turn: Turn, *, facts: Sequence[str]) -> Drafted:
-    """Draft an answer to a turn from these facts.
+def write(client: OpenAiClient, turn: Turn, *, facts: Sequence[str], names: Sequence[str] = ()) -> Drafted:
+    """Draft an answer to a turn from these facts; the lead's ``names`` in their own words stay unseen.
 
     Raises:
         TransientError, ConfigurationError: as ``OpenAiClient.ask``.
@@ -67,7 +67,7 @@ def write(client: OpenAiClient, turn: Turn, *, facts: Sequence[str]) -> Drafted:
         Draft,
         purpose="draft",
         instructions=INSTRUCTIONS,
-        words=f"{quoted(given, 'facts')}\n{quoted(turn.text)}",
+        words=f"{quoted(given, 'facts')}\n{quoted(turn.text, names=names)}",
         person_id=turn.person_id or 0,
     )
     words = " ".join(answer.value.body.split()) if answer.value else ""

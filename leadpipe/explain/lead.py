@@ -268,7 +268,7 @@ class _Desk:
     def _subject(self, plan: Plan, known: Known, entry: Entry) -> Subject:
         row, step = known.row, entry.step
         variables = variables_for(
-            known, self._settings, market=self._market.get(zip_of(row)), offer=offer_to(row, self._at)
+            known, self._settings, now=self._at, market=self._market.get(zip_of(row)), offer=offer_to(row, self._at)
         )
         words = render(step.template, variables)
         due_at = entry.due_at + spread(row.person_id, step.spread_minutes)

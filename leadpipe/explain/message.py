@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadpipe.explain.judged import Told, of_kept, utc
 from leadpipe.explain.wording import means
+from leadpipe.messaging.segments import count_segments
 
 if TYPE_CHECKING:
     from leadpipe.explain.record import Recorded
@@ -48,6 +49,7 @@ class MessageTold:
     step: str
     channel: str
     purpose: str
+    segments: int
     state: str
     code: str
     sentences: tuple[str, ...]
@@ -63,6 +65,7 @@ class MessageTold:
             "step": self.step,
             "channel": self.channel,
             "purpose": self.purpose,
+            "segments": self.segments,
             "state": self.state,
             "code": self.code or None,
             "why": list(self.sentences),
@@ -84,6 +87,7 @@ def tell(found: Recorded) -> MessageTold:
         step=row.step,
         channel=row.channel,
         purpose=row.purpose,
+        segments=row.segments,
         state=state,
         code=code,
         sentences=tuple(_sentences(found, state, code, last.at if last else row.created_at, verdicts)),
@@ -108,6 +112,8 @@ def _sentences(found: Recorded, state: str, code: str, at: datetime, verdicts: t
         when = {"enqueue": "When it was made", "claim": "When it was to leave", "release": "When a person released it"}
         ahead = f", for {utc(told.judged_for)}" if told.judged_at and told.judged_for > told.judged_at else ""
         yield f"{when.get(told.moment, told.moment)} ({utc(told.judged_at)}{ahead}), {told.sentence()}."
+    if row.channel == "sms" and row.segments:
+        yield _size(row)
     if row.is_model_written:
         yield f"A model wrote its words ({evidence.get('model') or 'name not kept'})."
 
@@ -122,6 +128,16 @@ def _reason(found: Recorded) -> str:
     begun = {"inquiry": "they made an inquiry", "created": "they are a new lead", "new_listing": "new homes fit them"}
     reason = begun.get(row.enrolment_reason or "", row.enrolment_reason)
     return f"{said}; {reason}" if reason else said
+
+
+def _size(row: Any) -> str:
+    """What the text costs, and which letter makes it cost more."""
+    found = count_segments(row.body or "")
+    many = f"It takes {row.segments} segment{'s' if row.segments > 1 else ''}"
+    if found.count != row.segments:  # its words were erased
+        return f"{many}."
+    why = f", since {found.not_gsm!r} is outside the GSM alphabet" if found.not_gsm else ""
+    return f"{many} ({found.encoding}, {found.units} units{why})."
 
 
 def _nth(number: int) -> str:

@@ -40,7 +40,9 @@ def texts_of_today(found: Recorded, settings: Settings) -> dict[tuple[str, str],
             day = judged_for(judged.case).date()
             wanted["pack", judged.pack_version] = lambda day=day: load_pack(day).as_input()
         if judged.settings is not None:
-            wanted["settings", judged.settings_version] = lambda: policy_of(settings).as_input()
+            # Of that day: an offer that has ended since is no change of the settings.
+            day = (judged_for(judged.case) if judged.case is not None else judged.judged_at).date()
+            wanted["settings", judged.settings_version] = lambda day=day: policy_of(settings, day).as_input()
     made: dict[tuple[str, str], Input | str] = {}
     for key, make in wanted.items():
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 import orjson
 
+from leadpipe.leads.place_tables import state_code
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
 from leadpipe.policy.case import (
     Case,
@@ -21,6 +22,7 @@ from leadpipe.policy.case import (
     Contact,
     Dnc,
     HistoryItem,
+    Home,
     Reassigned,
     Relationship,
     StateList,
@@ -69,7 +71,7 @@ class _Refusal(NamedTuple):
 # The mark of the last reading of the CRM's opt-outs (C45).
 REFUSALS = "fub_refusals_read"
 _NO_POINT = (0, "", None)
-_NO_PERSON = (0, "", "", "", "", None, None)
+_NO_PERSON = (0, "", "", "", "", None, None, None, None, None)
 _NO_PROOF: Mapping[str, Any] = {}
 _NO_RELATIONSHIP = Relationship()
 # Consents that may reach a channel, by the channel they name (``policy.standing``).
@@ -86,10 +88,17 @@ MANUAL = "manual"
 _POINTS: LiteralString = "select id, kind, address from ledger.contact_points where id = any(%(points)s::bigint[])"
 _PEOPLE: LiteralString = """
     select p.person_id, p.place->>'zip', p.place->>'city', p.place->>'state', p.place->>'country', i.asked_at,
-      phone.address
+      phone.address, i.home_state, i.home_price_usd, i.home_beds
     from ledger.people p
     left join (
-      select person_id, max(occurred_at) as asked_at from ledger.inquiries
+      select person_id, max(occurred_at) as asked_at,
+        (array_agg(property->>'state' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
+          as home_state,
+        (array_agg(property->>'price_usd' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
+          as home_price_usd,
+        (array_agg(property->>'bedrooms' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
+          as home_beds
+      from ledger.inquiries
       where person_id = any(%(people)s::bigint[]) group by 1
     ) i using (person_id)
     left join (
@@ -208,7 +217,8 @@ class _Facts:
 
     def case(self, subject: Subject, at: datetime, has_template: bool) -> Case:
         _, kind, address = self._points.get(subject.contact_point_id, _NO_POINT)
-        _, zip_code, city, state, country, asked_at, phone = self._people.get(subject.person_id, _NO_PERSON)
+        person = self._people.get(subject.person_id, _NO_PERSON)
+        _, zip_code, city, state, country, asked_at, phone, *home = person
         return Case(
             id=subject.message_id,
             now=at,
@@ -231,6 +241,8 @@ class _Facts:
             refusals_read_at=None if subject.judged_for else self._refusals_read_at,
             email_gap_days=self._email_gap_days.get(subject.contact_point_id) if subject.channel == "email" else None,
             relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
+            home=_home(*home),
+            is_model_written=subject.is_model_written,
             subject=subject.subject or None,
             body=subject.body,
             is_template=subject.is_template and has_template,
@@ -291,6 +303,17 @@ def _answers(connection: Connection, values: Mapping[str, Any]) -> list[_Rows]:
     with driver.pipeline():
         asked = [driver.execute(question.encode(), values) for question in _QUESTIONS]
         return [cursor.fetchall() for cursor in asked]
+
+
+def _home(state: str | None, price_usd: str | None, beds: str | None) -> Home | None:
+    """The home they asked about last, as the inquiry said; what is no whole number is unknown."""
+    if not (state or price_usd or beds):
+        return None
+    return Home(
+        state=state_code(state or ""),
+        price_usd=int(price_usd) if price_usd and price_usd.isdigit() else None,
+        beds=int(beds) if beds and beds.isdigit() else None,
+    )
 
 
 _ONE_CONSENT: LiteralString = """

@@ -45,7 +45,6 @@ def judge(connection: Connection, subjects: Sequence[Subject], *, now: datetime,
 
 def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
     """One verdict per case, each under the pack of the day it is judged for."""
-    policy = policy_of(settings)
     packs: dict[date, Pack] = {}
     verdicts: list[Verdict] = []
     start = 0
@@ -53,16 +52,17 @@ def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
         day = cases[start].now.date()
         if end == len(cases) or cases[end].now.date() != day:
             pack = packs.get(day) or packs.setdefault(day, load_pack(day))
-            verdicts += _judged(cases[start:end], pack, policy)
+            verdicts += _judged(cases[start:end], pack, policy_of(settings, day))
             start = end
     return verdicts
 
 
-def policy_of(settings: Settings) -> PolicySettings:
-    """What of the settings verdicts depend on, with the offers that counsel approved."""
+def policy_of(settings: Settings, day: date) -> PolicySettings:
+    """What of the settings verdicts depend on, with the offers that counsel approved and that stand on this day."""
     from leadpipe.outreach.offers import load_offers
 
-    return PolicySettings.of(settings, approved_offers=tuple(offer.text for offer in load_offers()))
+    standing = tuple(offer.text for offer in load_offers() if offer.starts_on <= day <= offer.ends_on)
+    return PolicySettings.of(settings, approved_offers=standing)
 
 
 def _judged(cases: Sequence[Case], pack: Pack, policy: PolicySettings) -> list[Verdict]:
@@ -114,11 +114,12 @@ def record(
     Rules and settings are kept as texts, once each, and the case with its verdict (at enqueue it stands in the
     message's evidence), so that the same judgement can be made again.
     """
-    policy = policy_of(settings)
-    packs = [load_pack(day).as_input() for day in {verdict.now.date() for verdict in verdicts}]
-    if verdicts:
-        inputs.keep(connection, [*packs, policy.as_input()], now=now)
-    extra: dict[str, Any] = {"settings": policy.version}
+    days = {verdict.now.date() for verdict in verdicts}
+    policies = {day: policy_of(settings, day) for day in days}
+    texts = {load_pack(day).as_input() for day in days} | {policy.as_input() for policy in policies.values()}
+    if texts:
+        inputs.keep(connection, texts, now=now)
+    versions = {day: policy.version for day, policy in policies.items()}
     write_rows(
         connection,
         "verdicts (message_id, moment, decision, code, rule, until_at, pack_version, detail, judged_at)",
@@ -131,7 +132,7 @@ def record(
                 v.rule or None,
                 v.until,
                 v.pack_version,
-                detail(v, **extra, **({} if moment == "enqueue" else {"case": frozen(v.case)})),
+                detail(v, settings=versions[v.now.date()], **({} if moment == "enqueue" else {"case": frozen(v.case)})),
                 now,
             )
             for s, v in zip(subjects, verdicts, strict=True)

@@ -36,7 +36,7 @@ _ONE = text(
 )
 _LIST = """
     select id::text as id, state, code, person_id, plan, step, occurrence, channel, purpose, subject, body,
-      is_model_written, due_at, not_before_at, expires_at, changed_at
+      segments, is_model_written, due_at, not_before_at, expires_at, changed_at
     from ledger.messages where state = any(:states) order by priority, changed_at, id limit :limit
 """
 
@@ -56,6 +56,7 @@ class Listed:
     purpose: str
     subject: str
     body: str
+    segments: int
     is_model_written: bool
     due_at: datetime
     not_before_at: datetime | None

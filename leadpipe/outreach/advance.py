@@ -257,6 +257,7 @@ class _Desk:
         variables = variables_for(
             known,
             self._settings,
+            now=self._now,
             listings=context.get("listings", ()),
             market=self._market.get(zip_of(row)),
             offer=offer_to(row, self._now),

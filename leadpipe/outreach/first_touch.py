@@ -161,7 +161,7 @@ def plan_new_leads(
             market = market_facts.get(zip_of(row))
             known = know(row, has_market_trend=market is not None)
             variables = variables_for(
-                known, settings, listings=listings_by_person.get(row.person_id, ()), market=market
+                known, settings, now=now, listings=listings_by_person.get(row.person_id, ()), market=market
             )
             desk.consider(candidate, known, variables, live_at)
         return desk.intents()

@@ -112,6 +112,7 @@ class Desk:
         variables = variables_for(
             known,
             self._settings,
+            now=self._now,
             market=self._market.get(zip_of(row)),
             offer=offer_to(row, self._now),
         )

@@ -143,7 +143,7 @@ class _Desk:
             entry.step,
             occurrence=entry.occurrence,
             enrolment_id=enrolment_id,
-            variables=variables_for(known, self._settings, listings=fresh),
+            variables=variables_for(known, self._settings, now=self._now, listings=fresh),
             due_at=due_at,
             expires_at=self._now + LISTINGS_FRESH_FOR,
             evidence={"listing_keys": [home["listing_key"] for home in fresh]},

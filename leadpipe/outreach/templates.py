@@ -35,9 +35,9 @@ REMEMBERED = 8_192
 # Stands in an email's text part until it leaves: the link belongs to one message and is made when it is sent.
 UNSUBSCRIBE_MARK = "%%unsubscribe_url%%"
 # What every email's build must hold (compliance C21, C40, C42).
-_EMAIL_NEEDS = ("postal_address", "brokerage_name", "assistant_name", UNSUBSCRIBE_MARK)
+_EMAIL_NEEDS = ("postal_address", "brokerage_name", "licence", "assistant_name", UNSUBSCRIBE_MARK)
 # What every text names: who writes, for whom, and the way out (C28, C40).
-_TEXT_NEEDS = ("brokerage_name", "assistant_name")
+_TEXT_NEEDS = ("brokerage_name", "licence", "assistant_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +306,7 @@ def _read(name: str, language: str) -> Sources:
         _must_hold(path, words, _TEXT_NEEDS)
         return Sources(name=path.stem, words=words)
     layout = (folder() / "_email.mjml").read_text(encoding="utf-8")
-    _must_hold(folder() / "_email.mjml", layout, ("postal_address", "brokerage_name", "unsubscribe_url"))
+    _must_hold(folder() / "_email.mjml", layout, ("postal_address", "brokerage_name", "licence", "unsubscribe_url"))
     return Sources(name=path.stem, words=words, tail=tail_source(language), layout=layout)
 
 

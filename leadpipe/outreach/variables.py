@@ -2,8 +2,10 @@
 
 What lives here: their names and how each is made fit to print. What does not: the words (``templates``).
 
-``first_name agent_name brokerage_name postal_address assistant_name language side place property_address listings
-market offer`` are always there; the last three may be empty. Listings have ``address price_usd beds baths url
+``first_name agent_name brokerage_name postal_address licence assistant_name language side place property_address
+listings market offer`` are always there; ``licence`` (what a state wants to be said) and the last three may be empty.
+Nothing that came from outside can become a link by itself, and homes keep theirs only where the team allows the portal.
+Listings have ``address price_usd beds baths url
 attribution``; ``market`` has ``zip change_12m_pct month sentence``; ``offer`` has ``id title text``.
 """
 
@@ -15,6 +17,11 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from leadpipe.leads.place import prefix_of
+from leadpipe.policy.licences import licence_text
+from leadpipe.policy.links import hosts_in, is_own
+from leadpipe.policy.pack import own_domains
+
 if TYPE_CHECKING:
     from leadpipe.outreach.facts import Known
     from leadpipe.outreach.offers import Offer
@@ -25,6 +32,8 @@ Variables = dict[str, Any]
 ATTRIBUTION = "Data Provided by Zillow Group."
 FRESH_FOR = timedelta(days=75)
 LANGUAGES = ("en", "es")
+# A dot without a blank makes a link of two words: "12 Oak St.Unit 5", or what somebody typed as their street.
+_JOINED = re.compile(r"(?<=[^\W\d_])\.(?=\w)|(?<=\w)\.(?=[^\W\d_])")
 _NAME = re.compile(r"[^\W\d_]+(?:[ '\u2019-][^\W\d_]+){0,2}")
 
 
@@ -41,6 +50,7 @@ def variables_for(
     known: Known,
     settings: Settings,
     *,
+    now: datetime,
     listings: Sequence[Mapping[str, Any]] = (),
     market: Mapping[str, Any] | None = None,
     offer: Offer | None = None,
@@ -53,15 +63,28 @@ def variables_for(
         "agent_name": row.assigned_to or "the team",
         "brokerage_name": settings.brokerage_name,
         "postal_address": settings.postal_address,
+        "licence": licence_text(row.place, prefix_of(row.phone), settings.licences, settings.licence_links, now.date()),
         "assistant_name": settings.assistant_name,
         "language": language,
         "side": known.side,
-        "place": known.place,
-        "property_address": str(home.get("street") or ""),
-        "listings": [listing_variables(listing) for listing in listings],
+        "place": unlinked(known.place),
+        "property_address": unlinked(str(home.get("street") or "")),
+        "listings": [_with_own_link(listing_variables(listing), settings) for listing in listings],
         "market": dict(market) if market else None,
         "offer": {"id": offer.id, "title": offer.title, "text": offer.text} if offer else None,
     }
+
+
+def unlinked(text: str) -> str:
+    """The text with a blank after each dot between words, so that no device makes a link of it."""
+    return _JOINED.sub(". ", text) if "." in text else text
+
+
+def _with_own_link(listing: Variables, settings: Settings) -> Variables:
+    """The home without its link where that leads to a domain the team does not allow (LEADPIPE_LINK_DOMAINS)."""
+    if not listing["url"] or all(is_own(host, own_domains(settings)) for host in hosts_in(listing["url"])):
+        return listing
+    return {**listing, "url": ""}
 
 
 def language_of(custom: Mapping[str, Any]) -> str:
@@ -72,7 +95,7 @@ def language_of(custom: Mapping[str, Any]) -> str:
 def listing_variables(listing: Mapping[str, Any]) -> Variables:
     """One listing as templates print it, without what its switches hide (zillow sheet 2.3)."""
     return {
-        "address": str(listing.get("address") or listing.get("city") or "Address on request"),
+        "address": unlinked(str(listing.get("address") or listing.get("city") or "Address on request")),
         "price_usd": float(listing.get("price_usd") or 0),
         "beds": listing.get("beds"),
         "baths": listing.get("baths"),

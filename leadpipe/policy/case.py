@@ -100,6 +100,15 @@ class Listing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Home:
+    """What is stored of the home they asked about: its state (C40), and what words about it may say (C41)."""
+
+    state: str = ""
+    price_usd: int | None = None
+    beds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Relationship:
     """Established business relationship (C16)."""
 
@@ -117,6 +126,8 @@ class Case:
             outside the session nothing else can be meant.
         sender: who the message is for when that is not us, such as a lender (C29).
         listing: the home whose availability the words claim; None when nobody looked.
+        home: the home they asked about; None when they asked about none.
+        is_model_written: whether a model chose the words.
         refusals_read_at: when the CRM's own opt-outs were last read (C45); None where there is nothing to read.
         email_gap_days: the person asked for no more than one marketing email in so many days; None did not.
     """
@@ -135,6 +146,8 @@ class Case:
     relationship: Relationship = Relationship()
     sender: str = "ours"
     listing: Listing | None = None
+    home: Home | None = None
+    is_model_written: bool = False
     refusals_read_at: datetime | None = None
     email_gap_days: int | None = None
     subject: str | None = None
@@ -186,6 +199,8 @@ class Case:
             reassigned=_reassigned(row.get("reassigned")),
             sender=str(row.get("sender") or "ours"),
             listing=_listing(row.get("listing")),
+            home=_home(row.get("home")),
+            is_model_written=bool(row.get("is_model_written", False)),
             refusals_read_at=_time(row, "refusals_read_at") if row.get("refusals_read_at") else None,
             email_gap_days=_days(row, "email_gap_days"),
             relationship=Relationship(
@@ -244,6 +259,18 @@ def _reassigned(row: Mapping[str, Any] | None) -> Reassigned:
 
 def _listing(row: Mapping[str, Any] | None) -> Listing | None:
     return Listing(status=str(row.get("status") or ""), checked_at=_time(row, "checked_at")) if row else None
+
+
+def _home(row: Mapping[str, Any] | None) -> Home | None:
+    if not row:
+        return None
+    counts: dict[str, int | None] = {}
+    for name in ("price_usd", "beds"):
+        value = row.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise BadRecord(f"field home.{name}: {value!r} is no whole number")
+        counts[name] = value
+    return Home(state=str(row.get("state") or "").upper(), **counts)
 
 
 def _consent(entry: Mapping[str, Any]) -> Consent:

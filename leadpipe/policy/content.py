@@ -1,17 +1,19 @@
 """What the words themselves may not say, and what they must.
 
 What lives here: the content rules over subject and body (C21, C27, C28, C36, C39-C42, C48). What does not: who may be
-written to. Lint runs a paragraph at a time and is remembered, since a campaign repeats its paragraphs.
+written to, reading links, licence texts and claims (``links``, ``licences``, ``claims``). Lint runs a paragraph at a
+time and is remembered, since a campaign repeats its paragraphs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from itertools import chain
 
+from leadpipe.policy import claims, licences, links
 from leadpipe.policy.case import Case
 from leadpipe.policy.pack import Pack, PolicySettings
 from leadpipe.policy.standing import Facts
@@ -26,7 +28,9 @@ _LINT: tuple[tuple[str, str, str, str], ...] = (
     ("money_review", "REVIEW", "respa_affiliated", "C39"),
     ("shaft_block", "BLOCK", "shaft", "C27"),
     ("shaft_review", "REVIEW", "shaft_alcohol", "C27"),
+    ("shouted_money", "BLOCK", "shouted_money", "C27"),
     ("public_shorteners", "BLOCK", "public_shortener", "C27"),
+    ("agency_fees", "REVIEW", "agency_fees", "C40"),
     ("claims", "REVIEW", "claim_unproven", "C41"),
     ("ai_denial", "BLOCK", "ai_denial", "C42"),
 )
@@ -38,7 +42,6 @@ _STOP_HINT = re.compile(
     r"\b(reply|text|txt|send|answer|respond|responda|responde|env[ií]e|conteste)\b[^.!?\n]{0,30}\b(stop|alto|parar)\b"
     r"|\bstop\s*(=|2\b|to\s+(opt|end|quit|cancel|unsub|stop)|para\s)"
 )
-
 Found = tuple[str, str, str]
 
 
@@ -51,21 +54,35 @@ def lint(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> list
     for offer in settings.approved_offers:
         # Words that counsel approved are not linted for money again.
         body = body.replace(offer, "")
-    hits = list(chain.from_iterable(_hits(part, pack) for part in (*body.split("\n\n"), case.subject or "")))
+    parts = (*body.split("\n\n"), case.subject or "")
+    hits = list(chain.from_iterable(_hits(part, pack) for part in parts))
     found = list(dict.fromkeys(hits)) if hits else hits
     found += _rebate(case, facts, pack, settings)
+    found += _links(parts, settings)
     found += _listing(case, pack)
-    found += _email(case, pack, settings) if case.channel == "email" else _text(case, facts, pack, settings)
+    found += _home(case, body, pack, settings)
+    found += _email(case, facts, pack, settings) if case.channel == "email" else _text(case, facts, pack, settings)
     return found
 
 
 def _rebate(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
-    """Money that an approved offer names may not go to a state that bars it (C39)."""
-    if "rebate" not in pack.patterns or pack.rebate_states.isdisjoint(facts.place.states):
+    """Money that an approved offer names may not go to a state that bars it, nor for a home there (C39)."""
+    states = (*facts.place.states, case.home.state if case.home else "")
+    if "rebate" not in pack.patterns or pack.rebate_states.isdisjoint(states):
         return
     body = case.body or ""
     if any(offer in body and pack.patterns["rebate"].search(offer) for offer in settings.approved_offers):
         yield "BLOCK", "rebate_state", "C39"
+
+
+def _links(parts: Iterable[str], settings: PolicySettings) -> Iterator[Found]:
+    """Every link leads to a domain of ours, or to one that the team allows; a brokerage's name may look like one."""
+    name = settings.brokerage_name
+    for part in parts:
+        hosts = links.hosts_in(part.replace(name, " ") if "." in name else part)
+        if hosts and not all(links.is_own(host, settings.own_domains) for host in hosts):
+            yield "BLOCK", "foreign_link", "C27"
+            return
 
 
 def _listing(case: Case, pack: Pack) -> Iterator[Found]:
@@ -80,6 +97,31 @@ def _listing(case: Case, pack: Pack) -> Iterator[Found]:
         or case.now - listing.checked_at > timedelta(hours=pack.listing_hours)
     ):
         yield "BLOCK", "stale_listing", "C41"
+
+
+def _home(case: Case, body: str, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
+    """What a model says of a home stands in a stored field (C41); who offers it is licensed where it is (C40)."""
+    if case.is_model_written:
+        features = pack.patterns.get("home_features")
+        if (features and features.search(body)) or claims.unproven(body, case.home):
+            yield "REVIEW", "claim_unproven", "C41"
+    state = case.home.state if case.home else ""
+    if state and settings.licences and state not in dict(settings.licences):
+        yield "REVIEW", "license_state", "C40"
+
+
+def _is_licence_missing(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> bool:
+    """A state they may be in wants a number or a link that the words do not hold (C40)."""
+    if settings.licences is None or not pack.licences:
+        return False
+    wanted = licences.needed(facts.place, pack, settings.licences, settings.licence_links)
+    return any(not each.value or each.value not in (case.body or "") for each in wanted)
+
+
+def _is_silent_about_assistant(case: Case, pack: Pack, settings: PolicySettings) -> bool:
+    """Words that do not say that an assistant writes, where the team's assistant does (C42)."""
+    says = pack.patterns.get("ai_disclosure")
+    return bool(settings.assistant_name) and says is not None and not says.search(case.body or "")
 
 
 @lru_cache(maxsize=65536)
@@ -101,7 +143,7 @@ def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
     )
 
 
-def _email(case: Case, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
+def _email(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
     body = case.body or ""
     is_reply = case.purpose in {"conversation", "optout_confirmation"}
     if case.subject and not is_reply and pack.patterns["deceptive_subject"].search(case.subject):
@@ -112,6 +154,10 @@ def _email(case: Case, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
         yield "BLOCK", "missing_unsubscribe", "C21"
     if not settings.brokerage_name or settings.brokerage_name.lower() not in body.lower():
         yield "BLOCK", "missing_brokerage", "C40"
+    if _is_licence_missing(case, facts, pack, settings):
+        yield "BLOCK", "missing_license", "C40"
+    if _is_silent_about_assistant(case, pack, settings):
+        yield "BLOCK", "missing_disclosure", "C42"
 
 
 def _text(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
@@ -129,6 +175,10 @@ def _text(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Ite
         yield "BLOCK", "missing_identity", "C48"
     if not sent and not names_brokerage:
         yield "BLOCK", "missing_brokerage", "C40"
+    if not sent and _is_licence_missing(case, facts, pack, settings):
+        yield "BLOCK", "missing_license", "C40"
+    if not sent and _is_silent_about_assistant(case, pack, settings):
+        yield "BLOCK", "missing_disclosure", "C42"
     if case.channel == "sms" and not _names_way_out(body):
         if not sent:
             yield "BLOCK", "first_sms_missing_identity", "C28"

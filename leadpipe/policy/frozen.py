@@ -20,6 +20,7 @@ from leadpipe.policy.case import (
     Contact,
     Dnc,
     HistoryItem,
+    Home,
     Listing,
     Reassigned,
     Relationship,
@@ -56,6 +57,10 @@ def frozen(case: Case) -> dict[str, Any]:
         kept["email_gap_days"] = case.email_gap_days
     if case.listing is not None:
         kept["listing"] = [case.listing.status, case.listing.checked_at]
+    if case.home is not None:
+        kept["home"] = [case.home.state, case.home.price_usd, case.home.beds]
+    if case.is_model_written:
+        kept["is_model_written"] = True
     return kept
 
 
@@ -125,6 +130,8 @@ def thawed(
         ),
         sender=kept.get("sender", "ours"),
         listing=_listing(kept.get("listing")),
+        home=_home(kept.get("home")),
+        is_model_written=bool(kept.get("is_model_written", False)),
         refusals_read_at=_maybe(kept.get("refusals_read_at")),
         email_gap_days=kept.get("email_gap_days"),
         subject=subject,
@@ -143,6 +150,10 @@ def _reassigned(kept: Sequence[Any] | None) -> Reassigned:
 
 def _listing(kept: Sequence[Any] | None) -> Listing | None:
     return Listing(status=kept[0], checked_at=_time(kept[1])) if kept else None
+
+
+def _home(kept: Sequence[Any] | None) -> Home | None:
+    return Home(state=kept[0], price_usd=kept[1], beds=kept[2]) if kept else None
 
 
 def _time(value: Any) -> datetime:

@@ -10,15 +10,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from email.utils import parseaddr
 from functools import lru_cache
 
 from pydantic import TypeAdapter
 
 from leadpipe.policy.blackout import Blackout
+from leadpipe.policy.links import domain_of
 from leadpipe.settings import Settings
 from leadpipe.store.inputs import Input
 
 Hours = tuple[int, int] | None
+# Values of the team by state, in order: ``(("CA", "01234567"), ...)``.
+ByState = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +114,7 @@ class Pack:
     rnd_answer_days: int
     rnd_always_states: frozenset[str]
     identity_states: frozenset[str]
+    licences: Mapping[str, Mapping[str, str]]
     listing_hours: int
     available_statuses: frozenset[str]
     rebate_states: frozenset[str]
@@ -132,7 +137,16 @@ class Pack:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySettings:
-    """What of the team's settings a verdict depends on."""
+    """What of the team's settings a verdict depends on.
+
+    Attributes:
+        own_domains: where links may lead: the team's own sites and mail, and the listing portals it allows.
+        approved_offers: texts that may name money.
+        licences: the brokerage's number by state; None asks nobody for licence texts (``policy check``, as the demo's
+            brokerage has none), while a running system always says what it has.
+        licence_links: the link that a state wants, by state.
+        assistant_name: how the assistant calls itself; empty does not ask for its disclosure.
+    """
 
     brokerage_name: str
     postal_address: str = ""
@@ -142,6 +156,9 @@ class PolicySettings:
     approved_offers: tuple[str, ...] = ()
     sms_provider: str = field(default="twilio")
     blackouts: tuple[Blackout, ...] = ()
+    licences: ByState | None = None
+    licence_links: ByState = ()
+    assistant_name: str = ""
 
     @staticmethod
     def of(settings: Settings, *, approved_offers: tuple[str, ...] = ()) -> PolicySettings:
@@ -151,9 +168,13 @@ class PolicySettings:
             postal_address=settings.postal_address,
             a2p_campaign_id=settings.a2p_campaign_id,
             sms_disabled_states=frozenset(settings.sms_disabled_states),
+            own_domains=own_domains(settings),
             approved_offers=approved_offers,
             sms_provider=settings.sms_provider,
             blackouts=settings.blackouts,
+            licences=settings.licences,
+            licence_links=settings.licence_links,
+            assistant_name=settings.assistant_name,
         )
 
     def as_json(self) -> str:
@@ -178,6 +199,18 @@ class PolicySettings:
         return _settings_input(self)
 
 
+@lru_cache(maxsize=16)
+def _domains(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(domain for name in names if (domain := domain_of(name)))
+
+
+def own_domains(settings: Settings) -> frozenset[str]:
+    """Where links in our words may lead: our mail, the gateway (unsubscribe links), and what the team names."""
+    return _domains(
+        (*settings.link_domains, parseaddr(settings.email_from)[1], settings.reply_domain, settings.public_base_url)
+    )
+
+
 # Every claim names both; their texts are hashed once.
 @lru_cache(maxsize=64)
 def _pack_input(pack: Pack) -> Input:
@@ -200,4 +233,5 @@ DEMO_POLICY = PolicySettings(
     brokerage_name="Demo Realty",
     postal_address="100 Main Street, Suite 5, Houston, TX 77002",
     a2p_campaign_id="CM-demo",
+    own_domains=frozenset({"demo-realty.example"}),
 )

@@ -25,6 +25,7 @@ _ABOUT = frozenset({"name", "effective_from", "effective_to", "source", "confide
 # What holds where a pack has no such part: the pause of WhatsApp may end, and older packs knew less; no verdict depends
 # on the rates of email, the warm-up or the clock of refusals.
 _WITHOUT: Mapping[str, Mapping[str, Any]] = {
+    "licences": {"states": {}},
     "whatsapp": {"us_marketing_paused": False, "session_hours": 24, "session_margin_minutes": 5},
     "rebates": {"states": []},
     "email_rates": {},
@@ -227,6 +228,7 @@ _READERS: dict[str, Callable[[_Part], dict[str, Any]]] = {
     "state_lists": lambda part: {"state_list_days": {state: int(days) for state, days in part["file_days"].items()}},
     "reassigned": _reassigned,
     "identity": lambda part: {"identity_states": frozenset(part["states"])},
+    "licences": lambda part: {"licences": {state: dict(each) for state, each in part["states"].items()}},
     "listings": _listings,
     "rebates": lambda part: {"rebate_states": frozenset(part["states"])},
     "freshness": _numbers("", "refusals_minutes"),

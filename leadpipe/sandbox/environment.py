@@ -6,6 +6,10 @@ What lives here: the pairing of the sandbox's invented keys with leadpipe's sett
 from __future__ import annotations
 
 from leadpipe.sandbox.config import SandboxConfig
+from leadpipe.sandbox.places import PLACES
+
+# The invented brokerage may work wherever the sandbox's people and homes are.
+_STATES = sorted({place.state for place in PLACES})
 
 
 def sandbox_environment(config: SandboxConfig) -> dict[str, str]:
@@ -45,5 +49,7 @@ def sandbox_environment(config: SandboxConfig) -> dict[str, str]:
         "postal_address": "1 Example Street, Austin, TX 78701",
         "email_from": f"Demo Realty <hello@{config.mail_domain}>",
         "reply_domain": f"in.{config.mail_domain}",
+        "licences": ",".join(f"{state}={number}" for number, state in enumerate(_STATES, start=1_000_001)),
+        "licence_links": f"TX=https://{config.mail_domain}/iabs",
     }
     return {f"LEADPIPE_{name.upper()}": value for name, value in values.items()}

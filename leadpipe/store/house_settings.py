@@ -28,8 +28,9 @@ THAT_MATTER = (
     "team_timezone", "sending", "allowlist", "go_live_at", "welcome_imports", "import_people_per_minute",
     "shadow_first", "cap_per_run", "cap_per_hour", "cap_per_day", "cap_per_number_per_day", "cap_per_plan_per_day",
     "warm_up", "email_pauses", "min_gap_minutes", "stale_after_hours", "human_quiet_minutes", "aged_after_days",
-    "stop_stages", "plans_path", "sms_provider", "brokerage_name", "postal_address", "email_from", "reply_domain",
-    "assistant_name", "fub_base_url", "twilio_base_url", "twilio_messaging_service_sid", "sms_number",
+    "stop_stages", "plans_path", "sms_provider", "brokerage_name", "postal_address", "licences", "licence_links",
+    "link_domains", "email_from", "reply_domain", "assistant_name",
+    "fub_base_url", "twilio_base_url", "twilio_messaging_service_sid", "sms_number",
     "whatsapp_number", "whatsapp_template_sid", "a2p_campaign_id", "sms_disabled_states", "blackouts",
     "ses_endpoint_url", "sns_endpoint_url", "public_base_url",
 )  # fmt: skip

@@ -34,7 +34,10 @@ PROOF = {
     "disclosure": "I agree to automated texts from Demo Realty", "purpose": "marketing texts",
     "at": "2026-03-01T10:00:00", "ip": "192.0.2.1",
 }  # fmt: skip
-BODY = "Hi, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+BODY = (
+    "Hi, this is the automated assistant for Demo Realty. Still looking to buy? Reply STOP to opt out. "
+    "https://demo-realty.example/iabs"
+)
 
 
 @pytest.fixture

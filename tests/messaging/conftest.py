@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000aaaa")
-SMS_BODY = "Hi, this is the assistant for Demo Realty. Still looking to buy? Reply STOP to opt out."
+LICENCE = "https://demo-realty.example/iabs"
+SMS_BODY = (
+    "Hi, this is the automated assistant for Demo Realty. Still looking to buy? Reply STOP to opt out. " + LICENCE
+)
 EMAIL_BODY = (
-    "Hi, are you still looking to buy?\n\nDemo Realty, 1 Example Street, Austin, TX 78701\n"
+    "Hi, are you still looking to buy?\n\nThis is the automated assistant.\n\n"
+    f"Demo Realty, 1 Example Street, Austin, TX 78701\n{LICENCE}\n"
     "Unsubscribe: %%unsubscribe_url%%\n"
 )
 

@@ -14,7 +14,7 @@ from leadpipe.messaging import review, switch
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.suppression import lift, suppress
 from leadpipe.settings import Sending, Settings
-from tests.messaging.conftest import EMAIL_BODY
+from tests.messaging.conftest import EMAIL_BODY, LICENCE
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -377,7 +377,7 @@ def test_free_words_on_whatsapp_go_only_within_the_day_after_the_person_wrote(
     hear: Callable[..., int],
     clock: FixedClock,
 ) -> None:
-    words = "Demo Realty: happy to help. Which area do you look at?"
+    words = f"Demo Realty's automated assistant: happy to help. Which area do you look at? {LICENCE}"
     wrote, silent = add_lead(1), add_lead(2)
     hear(wrote, "whatsapp", is_read=True)
     conversation = {"purpose": "conversation", "body": words, "plan": "nurture"}

@@ -21,6 +21,7 @@ from leadpipe.messaging.channels.base import SendResult
 from leadpipe.messaging.protocol import State, cancel_waiting
 from leadpipe.messaging.suppression import suppress
 from leadpipe.settings import Settings
+from tests.messaging.conftest import LICENCE
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -201,6 +202,8 @@ def command(
     monkeypatch.setenv("LEADPIPE_HOME", str(server_home))
     monkeypatch.setenv("LEADPIPE_BROKERAGE_NAME", "Demo Realty")
     monkeypatch.setenv("LEADPIPE_POSTAL_ADDRESS", "1 Example Street, Austin, TX 78701")
+    monkeypatch.setenv("LEADPIPE_LICENCE_LINKS", f"TX={LICENCE}")
+    monkeypatch.setenv("LEADPIPE_LINK_DOMAINS", "demo-realty.example")
     monkeypatch.chdir(tmp_path)
     set_offset(ledger_engine, clock.now() - datetime.now(UTC))
     return lambda *words: CliRunner().invoke(main.app, list(words))
@@ -226,6 +229,7 @@ def test_the_command_lists_releases_rejects_and_resolves(
         drafts[1].id: "review",
         lost.id: "unknown",
     }
+    assert {row["segments"] for row in listed} == {0}
     shown = command("messages", "list", "--state", "review").stdout
     assert drafts[0].id in shown and lost.id not in shown and "@" not in shown
     assert command("messages", "release", drafts[0].id, "--by", "Bo").stdout.strip() == f"{drafts[0].id}: queued"

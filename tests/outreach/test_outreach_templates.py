@@ -33,6 +33,7 @@ def variables(**changes: Any) -> dict[str, Any]:
         "agent_name": "Bo Lee",
         "brokerage_name": "Demo Realty",
         "postal_address": "1 Example Street, Austin, TX 78701",
+        "licence": "CA license 01234567",
         "assistant_name": "automated assistant",
         "language": "en",
         "side": "buy",
@@ -104,7 +105,14 @@ def test_where_a_cut_would_change_the_words_there_is_none(source: str) -> None:
 @pytest.mark.parametrize("name", EMAILS)
 def test_every_email_says_who_writes_where_they_sit_and_how_to_leave(name: str, side: str, language: str) -> None:
     rendered = templates.render(name, variables(side=side, language=language))
-    for needed in ("automated assistant", "Bo Lee", "Demo Realty", "1 Example Street", templates.UNSUBSCRIBE_MARK):
+    for needed in (
+        "automated assistant",
+        "Bo Lee",
+        "Demo Realty",
+        "1 Example Street",
+        "01234567",
+        templates.UNSUBSCRIBE_MARK,
+    ):
         assert needed in rendered.text, needed
     assert rendered.subject
     assert "\n" not in rendered.subject
@@ -118,7 +126,7 @@ def test_every_email_says_who_writes_where_they_sit_and_how_to_leave(name: str, 
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_text_says_who_writes_and_how_to_stop_within_320_characters(name: str, side: str, language: str) -> None:
     rendered = templates.render(name, variables(side=side, language=language))
-    for needed in ("automated assistant", "Demo Realty", "STOP"):
+    for needed in ("automated assistant", "Demo Realty", "01234567", "STOP"):
         assert needed in rendered.text, needed
     assert len(rendered.text) <= 320
     assert 1 <= rendered.segments <= 5

@@ -17,6 +17,7 @@ from leadpipe.policy.case import (
     Contact,
     Dnc,
     HistoryItem,
+    Home,
     Listing,
     Reassigned,
     Relationship,
@@ -80,11 +81,15 @@ CASES = st.builds(
     ).map(tuple),
     sender=st.sampled_from(["ours", "lender"]),
     listing=st.none() | st.builds(Listing, status=st.sampled_from(["Active", "Sold"]), checked_at=AT),
+    home=st.none() | st.builds(Home, state=st.sampled_from(["", "TX", "OR"]), price_usd=st.none() | st.just(450_000),
+                               beds=st.none() | st.just(3)),
+    is_model_written=st.booleans(),
     refusals_read_at=SOMETIMES,
     email_gap_days=st.sampled_from([None, 30]),
     relationship=st.builds(Relationship, inquiry_at=SOMETIMES, transaction_at=SOMETIMES),
     subject=st.sampled_from([None, "Re: hello"]),
-    body=st.sampled_from(["Hi, Demo Realty here. Reply STOP to opt out.", "A perfect place for young families"]),
+    body=st.sampled_from(["Hi, Demo Realty here. Reply STOP to opt out.", "A perfect place for young families",
+                          "It has 3 bedrooms for $450,000"]),
     is_template=st.booleans(),
 )  # fmt: skip
 
@@ -136,6 +141,8 @@ def test_a_case_of_every_field_comes_back_whole() -> None:
         relationship=Relationship(inquiry_at=NOW, transaction_at=NOW),
         sender="lender",
         listing=Listing(status="Active", checked_at=NOW),
+        home=Home(state="TX", price_usd=450_000, beds=3),
+        is_model_written=True,
         refusals_read_at=NOW,
         email_gap_days=30,
         subject="Hello",
@@ -159,6 +166,9 @@ def test_the_settings_of_a_verdict_come_back_whole() -> None:
         approved_offers=("Second", "First"),
         sms_provider="sns",
         blackouts=(Blackout(state="FL", begins_at=NOW, ends_at=NOW + timedelta(days=2)),),
+        licences=(("CA", "01234567"),),
+        licence_links=(("TX", "https://demo.example/iabs"),),
+        assistant_name="automated assistant",
     )
     for field in fields(PolicySettings):
         assert getattr(given, field.name) != getattr(PolicySettings(brokerage_name=""), field.name), field.name
