@@ -11,12 +11,13 @@ for a while longer: a list can lag by more than anybody waits.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from leadpipe.errors import TransientError
 from leadpipe.messaging import failpoints, lookup
@@ -121,6 +122,10 @@ def _alone(engine: Engine) -> Generator[bool]:
         try:
             yield got
         finally:
+            # Let go at once: the server ends a closed session in its own time, and the next pass would find it taken.
+            if got:
+                with suppress(DBAPIError):
+                    connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
             # A pooled connection keeps its session, and the session its locks.
             connection.invalidate()
 
