@@ -19,7 +19,7 @@ from leadpipe.messaging.protocol import State
 from leadpipe.policy.frozen import frozen
 from leadpipe.policy.pack import Pack, PolicySettings
 from leadpipe.policy.pack_file import load_pack
-from leadpipe.policy.verdict import Verdict, judge_many, unjudgeable
+from leadpipe.policy.verdict import Verdict, is_unjudgeable, judge_many, unjudgeable
 from leadpipe.store import inputs
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def record(
         ),
     )
     for subject, verdict in zip(subjects, verdicts, strict=True):
-        if verdict.rule == "C45":
+        if is_unjudgeable(verdict):
             _tell(connection, subject, verdict, now)
 
 

@@ -24,6 +24,7 @@ PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
 COUNTED_CHANNELS = PHONE_CHANNELS | {"voice", "call"}
 STATE_LIMIT = 3
 _DAY = timedelta(hours=24)
+_UNJUDGEABLE = "unjudgeable_"
 # When to look again at a message that waits for the CRM's opt-outs to be read.
 REFUSALS_HOLD = timedelta(seconds=20)
 
@@ -120,14 +121,19 @@ def judge_many(cases: Sequence[Case], *, pack: Pack, settings: PolicySettings) -
     return [judge(case, pack=pack, settings=settings) for case in cases]
 
 
+def is_unjudgeable(verdict: Verdict) -> bool:
+    """Whether the rules could not read the case: a fault of ours, as opposed to any verdict they gave."""
+    return verdict.code.startswith(_UNJUDGEABLE)
+
+
 def unjudgeable(case: Case, pack: Pack, error: str) -> Verdict:
     """The verdict on a case that the rules cannot read: blocked, since a failure is no permission (C45)."""
     return Verdict(
         decision="BLOCK",
         until=None,
-        code=f"unjudgeable_{error}",
+        code=f"{_UNJUDGEABLE}{error}",
         rule="C45",
-        findings=(Finding(rule="C45", decision="BLOCK", code=f"unjudgeable_{error}"),),
+        findings=(Finding(rule="C45", decision="BLOCK", code=f"{_UNJUDGEABLE}{error}"),),
         place=place_of("", "", "", ""),
         consent_id=None,
         consent_level=0,

@@ -141,6 +141,7 @@ def test_messages_of_marketing_wait_while_the_crms_opt_outs_are_not_read(
         "first": ("held", "refusals_not_read"),
         "welcome": ("queued", None),
     }
+    assert rows("alerts") == [], "waiting for a reading is no fault that a person must hear of"
 
 
 def _checks(engine: Engine) -> dict[tuple[int, str], str]:
