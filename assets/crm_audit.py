@@ -18,7 +18,7 @@ AUDIT = dg.AssetKey(["ops", "crm_audit"])
 @dg.asset(
     key=AUDIT,
     deps=[*(spec.key for spec in raw_fub), ledger_mirror.key("people"), ledger_mirror.key("writebacks")],
-    group_name="raw_fub",
+    group_name="maintenance",
     owners=["team:operations"],
     kinds={"python", "duckdb"},
     pool="crm_audit",
