@@ -296,7 +296,7 @@ def test_a_whatsapp_template_is_known_by_its_words_and_a_row_without_words_by_ne
     expected: str, ledger_engine: Engine,
 ) -> None:  # fmt: skip
     _opt_in(ledger_engine, clock)
-    values = content_template.numbered(["Ana", "assistant", "Bo Lee", "Demo Realty", "Still looking?"])
+    values = content_template.numbered(["Ana", "automated assistant", "Bo Lee", "Demo Realty", "Still looking?"])
     words = content_template.filled(content_template.THE_ONE, values)
     lead = lose(
         1,
