@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from leadpipe.leads.place_abroad import calling_code, zones_of_country, zones_of_number
 from leadpipe.leads.place_tables import (
     CANADIAN_AREA_CODES,
     CANADIAN_NON_GEOGRAPHIC,
@@ -28,8 +29,6 @@ from leadpipe.leads.place_tables import (
     other_area,
     state_code,
     tables,
-    zones_of_country,
-    zones_of_number,
 )
 
 # Whose rules come first when evidence points to several; all of them apply.
@@ -150,9 +149,10 @@ def _by_number(prefix: str) -> _Found:
     if not prefix:
         return (), "", ""
     if not prefix.startswith("+1"):
-        zones = zones_of_number(prefix + "000000")
+        zones, code = zones_of_number(prefix + "000000"), calling_code(prefix + "000000")
         nation = "EU" if prefix.startswith(EU_PREFIXES) else "OTHER"
-        return tuple(Candidate(zone, "") for zone in zones), nation, f"country code of {prefix[:3]}"
+        why = f"country code +{code}" if code else "a number of no country"
+        return tuple(Candidate(zone, "") for zone in zones), nation, why
     area = prefix[2:5]
     if area in NON_GEOGRAPHIC:
         return (), "US", f"area code {area} (place unknown)"

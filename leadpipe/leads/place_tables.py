@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from leadpipe.leads.place_abroad import is_zone, zones_of_number
 from leadpipe.leads.place_borders import ALSO_BY_AREA, ALSO_BY_ZIP
 
 # An area code lies in one state and keeps the zones that more than a few of its ZIPs there hold: the package's border
@@ -198,15 +198,6 @@ def _kept(counts: Counter[Candidate]) -> tuple[Candidate, ...]:
     return kept or (most,)
 
 
-def is_zone(name: str) -> bool:
-    """Whether IANA knows the zone; the package holds a town's name where one should be."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return bool(name)
-
-
 def american_area(area: str) -> tuple[Candidate, ...]:
     """Places of a US area code; one too new for the ZIP data gets all zones of its state."""
     found = tables().by_area.get(area)
@@ -226,37 +217,3 @@ def other_area(area: str) -> tuple[str, ...]:
     if area in _CARIBBEAN_ZONES:
         return (_CARIBBEAN_ZONES[area],)
     return _WIDE_AREA_CODES.get(area) or zones_of_number(f"+1{area}2000000")
-
-
-@lru_cache(maxsize=4096)
-def zones_of_number(number: str) -> tuple[str, ...]:
-    """Zones of an international number, whole or filled up with zeros; of its whole country when it is a mobile's."""
-    import phonenumbers
-    from phonenumbers import timezone
-
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return ()
-    found = _known(timezone.time_zones_for_number(parsed))
-    return found or _known(timezone.time_zones_for_geographical_number(parsed)) or _country_zones(parsed.country_code)
-
-
-@lru_cache(maxsize=512)
-def zones_of_country(code: str) -> tuple[str, ...]:
-    """Zones of a country by its two letters."""
-    import phonenumbers
-
-    prefix = phonenumbers.country_code_for_region(code)
-    return _country_zones(prefix) if prefix else ()
-
-
-def _country_zones(prefix: int | None) -> tuple[str, ...]:
-    import phonenumbers
-    from phonenumbers import timezone
-
-    return _known(timezone.time_zones_for_geographical_number(phonenumbers.PhoneNumber(country_code=prefix)))
-
-
-def _known(zones: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(zone for zone in zones if zone != "Etc/Unknown" and is_zone(zone))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from zoneinfo import available_timezones
 
 import orjson
+import phonenumbers
 import pytest
 
 from leadpipe.leads.place import place_of, prefix_of
@@ -151,6 +153,44 @@ def test_canadian_and_caribbean_codes_are_no_us_codes_and_have_zones() -> None:
 )
 def test_the_prefix_of_a_number_says_where_it_belongs(phone: str | None, prefix: str) -> None:
     assert prefix_of(phone) == prefix
+
+
+@pytest.mark.parametrize(
+    ("phone", "code", "zones"),
+    [
+        ("+353861234567", "353", {"Europe/Dublin"}),
+        ("+35314960123", "353", {"Europe/Dublin"}),
+        ("+351912345678", "351", {"Europe/Lisbon", "Atlantic/Azores"}),
+        ("+358401234567", "358", {"Europe/Helsinki", "Europe/Mariehamn"}),
+        ("+37061234567", "370", {"Europe/Vilnius"}),
+        ("+212612345678", "212", {"Africa/Casablanca", "Africa/El_Aaiun"}),
+        ("+81312345678", "81", {"Asia/Tokyo"}),
+        ("+49170123456", "49", {"Europe/Berlin"}),
+    ],
+)
+def test_a_number_abroad_names_its_whole_country_code_and_its_own_countrys_zones(
+    phone: str, code: str, zones: set[str]
+) -> None:
+    found = place_of("", "", "", prefix_of(phone))
+    assert found.evidence == (f"country code +{code}",)
+    assert {candidate.zone for candidate in found.candidates} == zones
+
+
+def test_every_country_code_is_read_whole_and_has_no_zone_of_another_country() -> None:
+    table = (resources.files("tzdata.zoneinfo") / "zone.tab").read_text().splitlines()
+    country_of = {line.split("\t")[2]: line.split("\t")[0] for line in table if not line.startswith("#")}
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        if code == 1 or not set(regions) & set(country_of.values()):
+            continue
+        found = place_of("", "", "", prefix_of(f"+{code}23456789"))
+        assert found.evidence == (f"country code +{code}",)
+        for candidate in found.candidates:
+            assert country_of.get(candidate.zone, regions[0]) in regions, (code, candidate.zone)
+
+
+def test_an_irish_address_keeps_irish_time() -> None:
+    found = place_of("", "", "Ireland", "", "Cork")
+    assert [candidate.zone for candidate in found.candidates] == ["Europe/Dublin"]
 
 
 def test_names_of_states_and_countries_are_read_as_people_write_them() -> None:
