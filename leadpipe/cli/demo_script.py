@@ -152,7 +152,10 @@ class Script:
         count = round(window * LEADS_PER_BATCH / BATCH_SECONDS) if self.leads is None else self.leads
         if count:
             self.world.sandbox.populate(new=count, seconds=window)
-            self._tell(f"{count} new leads arrive over {window:.0f} s")
+            if self.leads is None and self.exit_after is None:
+                self._tell(f"new leads keep arriving, about one in {BATCH_SECONDS / LEADS_PER_BATCH:.0f} s")
+            else:
+                self._tell(f"{count} new leads arrive over {window:.0f} s")
         return window
 
     def _arrive_for_ever(self, stop: threading.Event) -> None:

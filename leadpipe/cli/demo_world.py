@@ -46,7 +46,7 @@ class World(SandboxWorld):
         return {
             "Dagster UI": self.system.dagster_url,
             "Asset graph": f"{self.system.dagster_url}/asset-groups",
-            "Gateway": self.config.gateway_url,
+            "Gateway": f"{self.config.gateway_url}/healthz",
             "Truth": f"{self.config.base_url}/_truth/messages",
             "SQL": f"LEADPIPE_HOME={home} leadpipe sql",
             "Logs": str(home / "logs"),

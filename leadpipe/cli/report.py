@@ -85,23 +85,35 @@ class Report:
 
     @property
     def remarks(self) -> list[str]:
-        """What was not over when somebody stopped the demo, in words; empty for one that ended by itself."""
+        """What was not over, and what was late or had failed, when somebody stopped the demo; else empty."""
         if not self.is_interrupted:
             return []
-        leads = [f"{self.under_way} leads of the last minute"] if self.under_way else []
-        return [f"under way when you stopped: {words}" for words in (*leads, *self._unfinished)]
+        found: list[str] = []
+        if self.under_way:
+            found.append(f"under way when you stopped: {_counted(self.under_way, 'lead')} of the last minute")
+        found += [f"late or failed when you stopped: {words}" for words in self._unfinished]
+        if self._unfinished and not self.complaints:
+            found.append(
+                "a demo that you stop passes all the same; one that ends by --exit-after exits with 1 for these"
+            )
+        return found
 
     @property
     def _unfinished(self) -> list[str]:
+        waiting = " after a minute" if self.is_interrupted else ""
         found: list[str] = []
         if self.lost:
             kinds = ", ".join(f"{what} {count}" for what, count in self.lost_by_kind.items())
-            found.append(f"{self.lost} {'without an effect yet' if self.is_interrupted else 'lost'} ({kinds})")
-        if self.runs.get("failed"):
-            found.append(f"{self.runs['failed']} Dagster runs failed")
+            found.append(f"{self.lost} {'without an effect' if self.is_interrupted else 'lost'}{waiting} ({kinds})")
+        if failed := self.runs.get("failed"):
+            found.append(f"{_counted(failed, 'Dagster run')} failed")
         if self.untouched:
-            found.append(f"{self.untouched} contactable new leads got no message")
+            found.append(f"{_counted(self.untouched, 'contactable new lead')} without a message{waiting}")
         return found
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def build_report(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "1GB"
 # The demo lives in this folder of the home that is used when the environment names none.
 DEMO = "demo"
+# Schemas of dbt's models (``dbt_project.yml``): nothing of theirs is there before its first run.
+DBT_SCHEMAS = ("staging", "intermediate", "conversation", "outreach", "marts")
+_OF_DBT = re.compile(rf"\b({'|'.join(DBT_SCHEMAS)})\s*\.", re.IGNORECASE)
 _TIME_TRAVEL = re.compile(r"\bat\s*\(", re.IGNORECASE)
 _GONE = (
     "server closed the connection", "connection refused", "could not connect", "unable to connect",
@@ -158,9 +161,28 @@ class Session:
             return f"{said}\n`leadpipe sql` reads only; for a table of your own: create temp table NAME as ..."
         if _TIME_TRAVEL.search(statement):
             return f"{said}\n{self.reach()}"
-        if "does not exist" in lower and "marts." in statement.lower():
-            return f"{said}\nThe marts appear with the first dbt run (`leadpipe up`); `.tables` lists what is there."
+        if "does not exist" in lower and (
+            named := dict.fromkeys(found.lower() for found in _OF_DBT.findall(statement))
+        ):
+            return self._not_built(said, tuple(named))
         return said
+
+    def _not_built(self, said: str, named: tuple[str, ...]) -> str:
+        """What to do where dbt was to make a table: a look-alike of another schema is no help before its first run."""
+        rows = self._connection.execute(
+            "select schema_name from duckdb_views() where database_name = 'lake' "
+            "union select 'marts' from duckdb_tables() where database_name = 'lake' and schema_name = 'marts'"
+        ).fetchall()
+        unbuilt = set(named) - {row[0] for row in rows}
+        lines = [line for line in said.splitlines() if not (unbuilt and line.startswith("Did you mean"))]
+        verb = "appear" if named[1:] else "appears"
+        return "\n".join(
+            (
+                *(line for line in lines if line.strip()),
+                f"{' and '.join(named)} {verb} with the first dbt run, some minutes after the start (job refresh_marts",
+                "in the Dagster UI; where that failed, its log says why); `.tables` in the shell lists what is there",
+            )
+        )
 
 
 @contextmanager

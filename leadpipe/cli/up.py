@@ -104,7 +104,8 @@ def _greet(settings: Settings, system: System, runtime: Runtime) -> None:
         standing = right.standing(connection, settings)
     typer.echo(f"Dagster UI   {system.dagster_url}")
     typer.echo(
-        f"Gateway      http://127.0.0.1:{system.ports.gateway} (reached from outside as {settings.public_base_url})"
+        f"Gateway      http://127.0.0.1:{system.ports.gateway}/healthz (reached from outside below "
+        f"{settings.public_base_url})"
     )
     typer.echo(f"Logs         {system.supervisor.logs}")
     typer.echo(f"Sending      {WORDS_FOR_SENDING[settings.sending.value]}")

@@ -24,9 +24,10 @@ from typing import cast
 import psycopg
 import pyarrow as pa
 import pytest
+import yaml
 
 from leadpipe.cli.sql_output import plain
-from leadpipe.cli.sql_session import Session
+from leadpipe.cli.sql_session import DBT_SCHEMAS, Session
 from leadpipe.cli.sql_shell import Shell
 from leadpipe.store import bootstrap, extensions
 from leadpipe.store.lake import Lake
@@ -94,7 +95,13 @@ def test_a_query_is_answered_as_a_table_as_json_and_as_csv(here: Environment) ->
     [
         ("selec 1", 'syntax error at or near "selec"'),
         ("select * from marts.lead", 'Did you mean "leads"'),
-        ("select * from marts.nothing", "The marts appear with the first dbt run"),
+        ("select * from marts.nothing", "marts appears with the first dbt run"),
+        ("select * from staging.stg_ledger__messages", "staging appears with the first dbt run"),
+        ("from outreach.decisions", "outreach appears with the first dbt run"),
+        (
+            "from conversation.queue join intermediate.int_leads using (person_id)",
+            "conversation and intermediate appear",
+        ),
         ("delete from marts.leads", "`leadpipe sql` reads only; for a table of your own: create temp table"),
         ("create table mine as select 1", "reads only"),
         ("select * from marts.leads at (version => 99999)", "AT (TIMESTAMP => ...) reaches back to "),
@@ -106,6 +113,19 @@ def test_a_refused_statement_says_why_and_what_to_do(here: Environment, query: s
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_before_dbts_first_run_no_table_of_another_schema_is_offered(here: Environment) -> None:
+    said = ask(here, "select person_id, awaits from conversation.queue").stderr
+    assert "conversation appears with the first dbt run" in said
+    assert "Did you mean" not in said
+    assert "outreach.queue" not in said
+    assert "Did you mean" in ask(here, "from marts.lead").stderr, "a typing error beside what is there keeps its hint"
+
+
+def test_the_schemas_that_wait_for_dbt_are_those_of_its_project() -> None:
+    project = yaml.safe_load((Path(__file__).parents[2] / "dbt" / "dbt_project.yml").read_text())
+    assert set(DBT_SCHEMAS) == {folder["+schema"] for folder in project["models"]["leadpipe"].values()}
 
 
 def test_a_temporary_table_of_ones_own_is_allowed(here: Environment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -52,6 +53,25 @@ def test_leads_keep_arriving_when_the_nights_work_fails(monkeypatch: pytest.Monk
     assert script.failure == "no runs today"
     assert enough.wait(10)
     script.finish(is_interrupted=True)
+
+
+@pytest.mark.parametrize(
+    ("leads", "exit_after", "words"),
+    [
+        (None, None, "new leads keep arriving, about one in 4 s"),
+        (12, None, "12 new leads arrive over 180 s"),
+        (None, 180, "30 new leads arrive over 120 s"),
+    ],
+)
+def test_how_leads_arrive_is_told_as_it_is(leads: int | None, exit_after: int | None, words: str) -> None:
+    stop = threading.Event()
+    stop.set()
+    world = SimpleNamespace(sandbox=SimpleNamespace(populate=lambda **_: None))
+    script = Script(
+        world=cast("Any", world), leads=leads, aged=0, exit_after=exit_after, started=time.monotonic() + 0.1
+    )
+    script.act(stop)
+    assert words in script.told[0]
 
 
 def test_up_that_is_stopped_while_it_starts_does_not_say_that_everything_runs(

@@ -159,15 +159,31 @@ def test_each_thing_that_was_not_right_is_a_complaint(changes: dict[str, object]
 
 
 def test_a_demo_that_was_stopped_is_judged_by_what_went_out_and_tells_what_was_under_way() -> None:
-    stopped = report(is_interrupted=True, under_way=7, lost=2, lost_by_kind={"lead": 2}, untouched=1)
+    stopped = report(is_interrupted=True, under_way=7)
     assert stopped.complaints == []
-    assert stopped.remarks == [
-        "under way when you stopped: 7 leads of the last minute",
-        "under way when you stopped: 2 without an effect yet (lead 2)",
-        "under way when you stopped: 1 contactable new leads got no message",
-    ]
+    assert stopped.remarks == ["under way when you stopped: 7 leads of the last minute"]
     assert len(report(is_interrupted=True, duplicates=1, sent_after_suppression=1).complaints) == 2
     assert report(untouched=1).remarks == []
+
+
+def test_what_failed_or_was_late_is_not_called_under_way() -> None:
+    stopped = report(
+        is_interrupted=True,
+        under_way=1,
+        lost=2,
+        lost_by_kind={"lead": 2},
+        untouched=1,
+        runs={"ok": 3, "failed": 10},
+    )
+    assert stopped.complaints == []
+    assert stopped.remarks == [
+        "under way when you stopped: 1 lead of the last minute",
+        "late or failed when you stopped: 2 without an effect after a minute (lead 2)",
+        "late or failed when you stopped: 10 Dagster runs failed",
+        "late or failed when you stopped: 1 contactable new lead without a message after a minute",
+        "a demo that you stop passes all the same; one that ends by --exit-after exits with 1 for these",
+    ]
+    assert "passes" not in " ".join(report(is_interrupted=True, untouched=1, duplicates=1).remarks)
 
 
 # the view

@@ -289,7 +289,10 @@ def live(place: Callable[[str], Path], finished: Finished) -> Generator[Live]:
         text=True,
     )
     links = _links(process)
-    config = SandboxConfig(base_url=noted_url(home), gateway_url=links["Gateway"])
+    # A link that answers: what the gateway serves lies below the same address.
+    assert httpx.get(links["Gateway"]).status_code == 200
+    gateway = links["Gateway"].removesuffix("/healthz")
+    config = SandboxConfig(base_url=noted_url(home), gateway_url=gateway)
     settings = settings_of(home, config)
     runtime = Runtime(settings)
     crm = FubClient.from_settings(settings)
@@ -300,7 +303,7 @@ def live(place: Callable[[str], Path], finished: Finished) -> Generator[Live]:
     yield Live(
         home=home,
         process=process,
-        gateway=links["Gateway"],
+        gateway=gateway,
         dagster_url=links["Dagster UI"],
         dagster=dagster,
         sandbox=sandbox,
