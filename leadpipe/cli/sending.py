@@ -140,6 +140,7 @@ def status(as_json: AsJson = False) -> None:
     """
     from sqlalchemy import text
 
+    from leadpipe.clock import read_offset
     from leadpipe.messaging import breaker, caps, right, switch, warm_up
     from leadpipe.runtime import open_runtime
 
@@ -149,6 +150,7 @@ def status(as_json: AsJson = False) -> None:
             with runtime.engine.connect() as connection:
                 standing = right.standing(connection, runtime.settings)
                 now = switch.read(connection)
+                at = runtime.clock.now()
                 room = caps.left(connection, runtime.settings, now=runtime.clock.now())
                 resting = breaker.resting(connection)
                 warming = warm_up.per_day(connection, runtime.settings, now=runtime.clock.now(), begins=False)
@@ -162,20 +164,28 @@ def status(as_json: AsJson = False) -> None:
                     )
                 }
             mode = str(runtime.settings.sending)
+            ahead = read_offset(runtime.engine)
         finally:
             runtime.close()
+    # Texts are some of all messages: the number's own cap may leave more than the caps of all do.
+    texts = max(0, min(room.total, room.sms))
     found = _shown(now) | {
+        "at": at,
+        "is_simulated": bool(ahead),
         "mode": mode,
         "waiting": waiting,
-        "room": {"any": room.total, "sms": room.sms, "aged_email_per_day": warming},
+        "room": {"any": room.total, "sms": texts, "aged_email_per_day": warming},
         "resting_seconds": {provider: round(left, 1) for provider, left in resting.items()},
         "right": shown(standing),
     }
     counts = ", ".join(f"{state} {count}" for state, count in waiting.items()) or "nothing waits"
     lines = [_words(now), words_of(standing)] if standing.may_send else [words_of(standing), _words(now)]
-    lines.append(
-        f"mode {mode}; {counts}; caps leave {room.total} messages now, {max(room.sms, 0)} of them SMS",
-    )
+    lines.append(f"mode {mode}; {counts}; caps leave {room.total} messages now, at most {texts} of them SMS")
+    if ahead:
+        lines.append(
+            f"times are of a simulated calendar, now {at:%Y-%m-%d %H:%M} UTC; the machine's clock says "
+            f"{at - ahead:%Y-%m-%d %H:%M} UTC, by which the right was taken where that came before the calendar"
+        )
     if warming is not None:
         lines.append(f"warming up: marketing email to {warming} aged addresses a day")
     lines += _rests(now)

@@ -306,6 +306,20 @@ def test_the_command_stops_shows_and_resumes_sending(
     assert go().counts == {"accepted": 1}
 
 
+def test_no_more_texts_are_left_than_messages_and_a_simulated_calendar_is_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch, ledger_engine: Engine
+) -> None:
+    monkeypatch.setenv("LEADPIPE_CAP_PER_HOUR", "5")
+    monkeypatch.setenv("LEADPIPE_CAP_PER_NUMBER_PER_DAY", "70")
+    shown = command("sending", "status")
+    assert "caps leave 5 messages now, at most 5 of them SMS" in shown.stdout
+    assert "times are of a simulated calendar, now 20" in shown.stdout
+    found = json.loads(command("sending", "status", "--json").stdout)
+    assert (found["room"]["any"], found["room"]["sms"], found["is_simulated"]) == (5, 5, True)
+    set_offset(ledger_engine, timedelta(0))
+    assert "simulated" not in command("sending", "status").stdout
+
+
 def test_a_send_worker_records_what_would_go_and_stops_when_told(
     put: Put, command: Command, add_lead: AddLead, intent: MakeIntent, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
