@@ -1,24 +1,46 @@
 """Every setting of leadpipe, typed, in one place.
 
 What lives here: names, types, defaults and the refusals that keep a test system from reaching real people.
-What does not: secrets' values, anything that opens a connection. Nothing is read at import; ``load_settings`` reads
-the environment (prefix ``LEADPIPE_``) and, unless told otherwise, a ``.env`` file in the working directory.
+What does not: how a value is read and refused (``setting_values``), where it stands (``setting_sources``), secrets'
+values, anything that opens a connection. Nothing is read at import; ``load_settings`` reads the environment (prefix
+``LEADPIPE_``) and, unless told otherwise, a ``.env`` file in the working directory.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, NamedTuple
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.policy.blackout import Blackout, blackout_list
+from leadpipe.setting_sources import faults_of, in_environment, read_env_file
+from leadpipe.setting_values import (
+    AgeKey,
+    Blackouts,
+    ByState,
+    CommaList,
+    Contacts,
+    Moment,
+    Names,
+    States,
+    StateValue,
+    Unguessable,
+    Url,
+    Zone,
+    is_loopback,
+)
+
+__all__ = [
+    "ByState",
+    "Sending",
+    "Settings",
+    "StateValue",
+    "is_loopback",
+    "load_settings",
+]
 
 
 class Sending(StrEnum):
@@ -28,47 +50,6 @@ class Sending(StrEnum):
     ALLOWLIST = "allowlist"
     SANDBOX = "sandbox"
     LIVE = "live"
-
-
-def _comma_list(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"'{name}' is no IANA time zone; write one like America/Chicago") from None
-    return name
-
-
-class StateValue(NamedTuple):
-    """One value of the team for one state, written ``CA=01234567``."""
-
-    state: str
-    value: str
-
-    def __str__(self) -> str:
-        """As a setting is written."""
-        return f"{self.state}={self.value}"
-
-
-def _by_state(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    pairs: list[StateValue] = []
-    for part in value.split(","):
-        state, sign, text = (each.strip() for each in part.partition("="))
-        if part.strip() and not (sign and text and len(state) == 2 and state.isalpha()):
-            raise ValueError(f"'{part.strip()}' is no STATE=VALUE; write pairs like CA=01234567,TX=9001234")
-        if part.strip():
-            pairs.append(StateValue(state.upper(), text))
-    return tuple(pairs)
-
-
-ByState = Annotated[tuple[StateValue, ...], NoDecode, BeforeValidator(_by_state)]
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
-Blackouts = Annotated[tuple[Blackout, ...], NoDecode, BeforeValidator(blackout_list)]
 
 
 class Settings(BaseSettings):
@@ -83,16 +64,14 @@ class Settings(BaseSettings):
     )
     lake_path: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
     compute_logs_path: str = Field("", description="s3://bucket/prefix for the logs of runs; empty: HOME/dagster.")
-    team_timezone: Annotated[str, AfterValidator(_zone)] = Field(
-        "America/Chicago", description="IANA zone of the team; business days and nightly runs."
-    )
+    team_timezone: Zone = Field("America/Chicago", description="IANA zone of the team; business days and nightly runs.")
 
     # sending
     sending: Sending = Field(
         Sending.OFF, description="off records what would go; allowlist, sandbox (loopback only) or live."
     )
-    allowlist: CommaList = Field((), description="Emails and E.164 numbers that may be reached with sending=allowlist.")
-    go_live_at: str | None = Field(
+    allowlist: Contacts = Field((), description="Emails and E.164 numbers that may be reached with sending=allowlist.")
+    go_live_at: Moment = Field(
         None, description="ISO time from which new people are welcomed; empty: the moment of the first sync."
     )
     welcome_imports: bool = Field(
@@ -125,8 +104,8 @@ class Settings(BaseSettings):
         ge=1,
         description="Days without a touch or a stated reason that make a lead starving.",
     )
-    stop_stages: CommaList = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
-    optout_tags: CommaList = Field(
+    stop_stages: Names = Field(("Under Contract", "Closed", "Trash"), description="FUB stages that end every plan.")
+    optout_tags: Names = Field(
         (
             "DNC", "Do Not Contact", "Do Not Call", "Do Not Text", "Do Not Email", "No Texts", "No Calls", "No Emails",
             "Opt Out", "Opted Out", "Unsubscribe", "Unsubscribed",
@@ -140,9 +119,9 @@ class Settings(BaseSettings):
     linger_seconds: int = Field(
         45, ge=0, description="A first-touch or reply run waits so long for more work before it ends."
     )
-    sms_provider: str = Field("twilio", pattern="^(twilio|sns)$", description="Who carries SMS.")
+    sms_provider: Literal["twilio", "sns"] = Field("twilio", description="Who carries SMS: twilio or sns.")
 
-    backup_key: SecretStr = Field(
+    backup_key: AgeKey = Field(
         SecretStr(""), description="age key of backups: the public one seals, restoring needs the secret one."
     )
 
@@ -172,66 +151,65 @@ class Settings(BaseSettings):
     marts_every_minutes: int = Field(3, ge=1, description="How often the marts are rebuilt.")
 
     # Follow Up Boss
-    fub_base_url: str = Field("https://api.followupboss.com/v1", description="Follow Up Boss API.")
+    fub_base_url: Url = Field("https://api.followupboss.com/v1", description="Follow Up Boss API.")
     fub_api_key: SecretStr = Field(SecretStr(""), description="API key of the account owner.")
     fub_system: str = Field("leadpipe", description="Registered X-System name.")
     fub_system_key: SecretStr = Field(SecretStr(""), description="X-System-Key; also signs the webhooks.")
     fub_system_key_old: SecretStr = Field(SecretStr(""), description="Previous system key, still accepted on webhooks.")
-    fub_webhook_token: SecretStr = Field(SecretStr(""), description="Unguessable part of our webhook URL.")
+    fub_webhook_token: Unguessable = Field(SecretStr(""), description="Unguessable part of our webhook URL.")
 
     # Twilio
     twilio_account_sid: str = Field("", description="Account sid, AC...")
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="Auth token; also signs Twilio's webhooks.")
-    twilio_base_url: str = Field("", description="Other base URL (the sandbox); empty: Twilio's own hosts.")
+    twilio_base_url: Url = Field("", description="Other base URL (the sandbox); empty: Twilio's own hosts.")
     twilio_messaging_service_sid: str = Field("", description="Messaging Service for SMS, MG...")
     sms_number: str = Field("", description="Our SMS number, E.164.")
     whatsapp_number: str = Field("", description="Our WhatsApp sender, whatsapp:+...; empty switches WhatsApp off.")
     whatsapp_template_sid: str = Field("", description="Approved template for use outside the 24 h window.")
     a2p_campaign_id: str = Field("", description="Registered 10DLC campaign; empty blocks every SMS (C26).")
-    sms_disabled_states: CommaList = Field(("TX", "FL"), description="States where marketing SMS stays off (C47).")
+    sms_disabled_states: States = Field(("TX", "FL"), description="States where marketing SMS stays off (C47).")
 
     # AWS
     aws_region: str = Field("us-east-1", description="Region of SES, SNS and Secrets Manager.")
     aws_access_key_id: str = Field("", description="Access key; empty: boto's own chain.")
     aws_secret_access_key: SecretStr = Field(SecretStr(""), description="Secret key.")
-    ses_endpoint_url: str = Field("", description="Other SES endpoint (the sandbox).")
+    ses_endpoint_url: Url = Field("", description="Other SES endpoint (the sandbox).")
     ses_inbound_path: str = Field(
         "", description="s3://bucket/prefix where SES stores inbound mail; what no notice told of is found there."
     )
     ses_configuration_set: str = Field("leadpipe", description="SES configuration set with event publishing.")
-    sns_endpoint_url: str = Field("", description="Other SNS endpoint (the sandbox).")
+    sns_endpoint_url: Url = Field("", description="Other SNS endpoint (the sandbox).")
     sns_topic_arns: CommaList = Field((), description="Topics whose notifications are believed; empty: none.")
-    sns_cert_base_url: str = Field("", description="Sandbox only: where signing certificates may come from.")
+    sns_cert_base_url: Url = Field("", description="Sandbox only: where signing certificates may come from.")
     secrets_manager_name: str = Field(
         "", description="AWS secret with further settings as JSON; the environment wins over it."
     )
 
     # OpenAI
     openai_api_key: SecretStr = Field(SecretStr(""), description="Key; empty reads replies with the local model.")
-    openai_base_url: str = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint.")
+    openai_base_url: Url = Field("https://api.openai.com/v1", description="OpenAI-compatible endpoint.")
     openai_model: str = Field("gpt-5-mini", description="Model for reading and drafting.")
     openai_input_usd_per_million: float = Field(0.25, description="Price of input tokens.")
     openai_cached_usd_per_million: float = Field(0.025, description="Price of cached input tokens.")
     openai_output_usd_per_million: float = Field(2.0, description="Price of output tokens.")
 
     # privacy
-    erase_at_crm: str = Field(
+    erase_at_crm: Literal["ask", "delete"] = Field(
         "ask",
-        pattern="^(ask|delete)$",
         description="An erased person's record in FUB: ask gives the agent a task, delete deletes it there.",
     )
     erasures_path: Path | None = Field(
         None, description="File that lists erasures for a restore, kept with the backups; empty: in HOME/privacy."
     )
-    retention: str = Field(
-        "dry_run", pattern="^(dry_run|on)$", description="dry_run: the nightly run only says what it would remove."
+    retention: Literal["dry_run", "on"] = Field(
+        "dry_run", description="dry_run: the nightly run only says what it would remove; on: it removes it."
     )
 
     # market data
-    bridge_base_url: str = Field("https://api.bridgedataoutput.com/api/v2", description="Bridge API.")
+    bridge_base_url: Url = Field("https://api.bridgedataoutput.com/api/v2", description="Bridge API.")
     bridge_token: SecretStr = Field(SecretStr(""), description="Bridge server token; empty: no listings.")
     bridge_dataset: str = Field("", description="MLS dataset code.")
-    zillow_base_url: str = Field(
+    zillow_base_url: Url = Field(
         "https://files.zillowstatic.com/research/public_csvs", description="Zillow Research files."
     )
     zillow_folder: Path | None = Field(None, description="Folder of Zillow Research files to read instead.")
@@ -245,7 +223,7 @@ class Settings(BaseSettings):
     )
 
     # our own services
-    public_base_url: str = Field("http://127.0.0.1:8801", description="How the outside reaches the gateway.")
+    public_base_url: Url = Field("http://127.0.0.1:8801", description="How the outside reaches the gateway.")
     gateway_port: int = Field(8801, description="Port of the gateway, loopback.")
     gateway_max_body_bytes: int = Field(
         1_000_000, ge=1_000, description="Largest body the gateway reads (413); Twilio's and leads' have smaller ones."
@@ -263,7 +241,7 @@ class Settings(BaseSettings):
         ("127.0.0.1", "::1"), description="Proxies whose X-Forwarded-For says who called."
     )
     dagster_port: int = Field(3000, description="Port of the Dagster UI, loopback.")
-    unsubscribe_secret: SecretStr = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
+    unsubscribe_secret: Unguessable = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token for the gateway's /metrics; empty: there is no such page."
     )
@@ -309,18 +287,7 @@ class Settings(BaseSettings):
         return self
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine; an empty or unreadable URL is not."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _of_the_demo(settings: Settings) -> Settings:
+def of_the_demo(settings: Settings) -> Settings:
     """The settings under which the demo of this home works; the given ones where none does, or if they are its own."""
     from leadpipe.store.house_settings import demo_variables
 
@@ -334,10 +301,6 @@ def _of_the_demo(settings: Settings) -> Settings:
     return Settings(_env_file=None, **(defaults | own | {"home": settings.home}))  # pyright: ignore[reportCallIssue]
 
 
-def _placed(part: str) -> str:
-    return f"entry {int(part) + 1}" if part.isdigit() else part
-
-
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     """Settings from the environment, the given file and, if they name one, a secret of AWS Secrets Manager.
 
@@ -348,23 +311,31 @@ def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
         env_file: file of ``LEADPIPE_NAME=value`` lines; None reads none (the demo and the sandbox never read one).
 
     Raises:
-        ConfigurationError: a value is missing or wrong; the message names the setting.
+        ConfigurationError: a value is missing or wrong, or a line of the file cannot be read; the message names
+            variable and place.
     """
-    from pydantic import ValidationError
+    file = read_env_file(env_file)
+    if file.faults:
+        raise ConfigurationError("settings are wrong: " + "; ".join(file.faults))
+    own = in_environment()
+    values: dict[str, Any] = {name: text for name, text in file.values.items() if name not in own}
+    vault = ""
+
+    def place_of(name: str) -> str:
+        if name in own:
+            return "in the environment"
+        return f"in {file.path}" if name in file.values else f"in the AWS secret {vault}" if vault else ""
 
     try:
-        settings = _of_the_demo(Settings(_env_file=env_file))  # pyright: ignore[reportCallIssue]
+        settings = of_the_demo(Settings(_env_file=None, **values))  # pyright: ignore[reportCallIssue]
         if not settings.secrets_manager_name:
             return settings
         from leadpipe.vault import read_vault
 
+        vault = settings.secrets_manager_name
         kept = {name: value for name, value in read_vault(settings).items() if name not in settings.model_fields_set}
-        return Settings(_env_file=env_file, **kept)  # pyright: ignore[reportCallIssue]
+        return Settings(_env_file=None, **(values | kept))  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
-        lines: list[str] = []
-        for problem in error.errors(include_input=False, include_url=False):
-            name, *within = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
-            # An entry of a list is told by its place, the first is 1.
-            where = f" ({', '.join(_placed(part) for part in within)})" if within else ""
-            lines.append(f"LEADPIPE_{name.upper()}{where}: {problem['msg']}" if name else problem["msg"])
-        raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None
+        raise ConfigurationError(
+            "settings are wrong: " + "; ".join(faults_of(error, place_of, told=own | set(file.values)))
+        ) from None

@@ -135,12 +135,11 @@ def alerts(runtime: Runtime) -> Finding:
 
 def unknown_settings(env_file: Path | None) -> Finding:
     """Every LEADPIPE_ variable of the environment and of the file is a setting; a mistyped one would do nothing."""
-    from pydantic_settings import DotEnvSettingsSource
-
+    from leadpipe.setting_sources import read_env_file
     from leadpipe.settings import Settings
 
     known = [f"LEADPIPE_{field.upper()}" for field in Settings.model_fields]
-    written = DotEnvSettingsSource(Settings, env_file=env_file).env_vars if env_file is not None else {}
+    written = (f"LEADPIPE_{name}" for name in read_env_file(env_file).values)
     named = {name.upper() for name in (*os.environ, *written)}
     said: list[str] = []
     for name in sorted(name for name in named if name.startswith("LEADPIPE_")):

@@ -28,7 +28,10 @@ required to start: with no setting at all leadpipe runs on its embedded stores a
 
 `leadpipe doctor` tells which settings are missing for going live, and whether each key, number and domain works.
 
-- Lists are separated by commas.
+- Lists are separated by commas, states in them are two letters.
+- A value that is wrong, or a line of `.env` that cannot be read, refuses to start; the message names the variable,
+  where it stands and what to write. `leadpipe sending stop`, `leadpipe sending status` and `leadpipe down` need the
+  home and the database only: they do their work and warn of the rest.
 - Settings marked *secret* belong into the environment, a `.env` that only its owner can read, or AWS Secrets Manager
   (`LEADPIPE_SECRETS_MANAGER_NAME`); none of them is ever logged, stored in the lake or shown in Dagster.
 - A sandbox setting with a real host, or `LEADPIPE_SENDING=live` with a loopback one, refuses to start.

@@ -151,14 +151,9 @@ def _policy(path: Path | None) -> PolicySettings:
     named = {name.lower().removeprefix(_PREFIX): value for name, value in _read(path).items()}
     _refuse_unknown(path, named)
     changes: dict[str, Any] = {name: str(named[name] or "") for name in _TEXTS if name in named}
-    for name in _LISTS:
-        if name in named:
-            value = named[name]
-            parts = value if isinstance(value, list) else str(value or "").split(",")
-            changes[name] = frozenset(str(part).strip().upper() for part in parts if str(part).strip())
     if "blackouts" in named:
         changes["blackouts"] = _blackouts(path, named["blackouts"])
-    changes |= _of_settings({name: named[name] for name in (*_BY_STATE, *_DOMAINS) if name in named}, path)
+    changes |= _of_settings({name: named[name] for name in (*_LISTS, *_BY_STATE, *_DOMAINS) if name in named}, path)
     return replace(DEMO_POLICY, **changes)
 
 
@@ -167,22 +162,24 @@ def _blackouts(path: Path, value: object) -> tuple[Blackout, ...]:
 
     from leadpipe.errors import ConfigurationError
     from leadpipe.policy.blackout import Blackout, blackout_list
+    from leadpipe.setting_sources import words_of
 
     try:
         return TypeAdapter(tuple[Blackout, ...]).validate_python(blackout_list(value) or ())
     except ValidationError as error:
-        said = "; ".join(problem["msg"] for problem in error.errors(include_input=False, include_url=False))
+        said = "; ".join(words_of(problem) for problem in error.errors(include_url=False))
         raise ConfigurationError(f"--settings {path}: blackouts: {said}") from None
     except ValueError as error:
         raise ConfigurationError(f"--settings {path}: blackouts: {error}") from None
 
 
 def _of_settings(named: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Licences and domains, read as the running system reads them; the demo's stay where the file names none."""
+    """States, licences and domains as the running system reads them; the demo's stay where the file names none."""
     from pydantic import ValidationError
 
     from leadpipe.errors import ConfigurationError
     from leadpipe.policy.pack import own_domains
+    from leadpipe.setting_sources import faults_of
     from leadpipe.settings import Settings
 
     given = {
@@ -190,13 +187,14 @@ def _of_settings(named: dict[str, Any], path: Path) -> dict[str, Any]:
         else ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
         for name, value in named.items()
     }  # fmt: skip
-    defaults = {name: Settings.model_fields[name].default for name in (*_BY_STATE, *_DOMAINS)}
+    defaults = {name: Settings.model_fields[name].default for name in (*_LISTS, *_BY_STATE, *_DOMAINS)}
     try:
         # Every field of these is given, so that nothing of the environment fills a gap.
         read = Settings(_env_file=None, **(defaults | given))  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
-        raise ConfigurationError(f"--settings {path}: {error.errors()[0]['msg']}") from None
-    changes: dict[str, Any] = {}
+        said = "; ".join(faults_of(error, lambda _: "", told=set(given)))
+        raise ConfigurationError(f"--settings {path}: {said}") from None
+    changes: dict[str, Any] = {name: frozenset(getattr(read, name)) for name in _LISTS if name in given}
     if given.keys() & set(_BY_STATE):
         changes |= {"licences": read.licences, "licence_links": read.licence_links}
     if given.keys() & set(_DOMAINS):

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -21,21 +19,9 @@ KEY = "go_live"
 
 
 def go_live_at(connection: Connection, settings: Settings) -> datetime | None:
-    """The setting, else what the first sync recorded; None while neither says so, and then nobody is new.
-
-    Raises:
-        ConfigurationError: the setting is no ISO time with a zone.
-    """
-    if settings.go_live_at:
-        try:
-            at = datetime.fromisoformat(settings.go_live_at)
-        except ValueError:
-            at = None
-        if at is None or at.tzinfo is None:
-            raise ConfigurationError(
-                "LEADPIPE_GO_LIVE_AT is no ISO time with a zone; write for instance 2026-11-24T08:00:00-06:00"
-            )
-        return at
+    """The setting, else what the first sync recorded; None while neither says so, and then nobody is new."""
+    if settings.go_live_at is not None:
+        return settings.go_live_at
     value = connection.execute(text("select value->>'at' from ledger.controls where key = :key"), {"key": KEY}).scalar()
     return datetime.fromisoformat(value) if value else None
 

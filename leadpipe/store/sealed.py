@@ -114,6 +114,15 @@ class _Beside:
             raise self._failed
 
 
+def is_key(key: str) -> bool:
+    """Whether this is a key of age's, public or secret."""
+    try:
+        _recipient(key)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def _age() -> Any:
     """The library, whose names its compiled module hides from the type checker."""
     return importlib.import_module("pyrage")

@@ -95,7 +95,7 @@ def team(provider: Provider) -> Settings:
         brokerage_name="Demo Realty",
         email_from="Demo Realty <hello@demo-realty.example>",
         reply_domain="in.demo-realty.example",
-        unsubscribe_secret=SecretStr("s"),
+        unsubscribe_secret=SecretStr("test-unsubscribe-secret"),
         twilio_account_sid="AC" + "0" * 32,
         twilio_auth_token=SecretStr("t"),
         twilio_base_url=provider.url,

@@ -254,7 +254,7 @@ def test_nobody_is_welcomed_before_going_live(
     add_person: Any, welcome: Any, ledger_engine: Engine, clock: FixedClock
 ) -> None:
     add_person(1)
-    assert welcome(1, go_live_at=(clock.now() + timedelta(hours=1)).isoformat()) == []
+    assert welcome(1, go_live_at=clock.now() + timedelta(hours=1)) == []
     assert outcome(ledger_engine, 1) == "before_go_live"
 
 
