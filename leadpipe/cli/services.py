@@ -49,6 +49,8 @@ def setting_variables(settings: Settings) -> dict[str, str]:
             text = str(value.absolute())
         elif isinstance(value, tuple):
             text = ",".join(map(str, value))
+            if name == "blackouts":  # the one list that is written as JSON
+                text = f"[{text}]"
         elif isinstance(value, Enum):
             text = str(value.value)
         else:

@@ -32,6 +32,11 @@ class Blackout:
     begins_at: datetime
     ends_at: datetime
 
+    def __str__(self) -> str:
+        """As the setting's list holds it."""
+        moments = {"begins_at": self.begins_at.isoformat(), "ends_at": self.ends_at.isoformat()}
+        return json.dumps({"state": self.state} | moments)
+
     @field_validator("state")
     @classmethod
     def _is_a_state(cls, stated: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from leadpipe.cli.demo_script import cohorts_before
 from leadpipe.cli.services import child_environment, dagster_services, free_port, listens, setting_variables
 from leadpipe.cli.system import Ports
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.blackout import Blackout
 from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import Sending, Settings, load_settings
+from leadpipe.settings import Sending, Settings, StateValue, load_settings
 
 
 @pytest.fixture
@@ -35,6 +37,12 @@ def test_settings_survive_the_way_through_the_environment(no_settings: pytest.Mo
         cap_per_day=7,
         plans_path=tmp_path / "plans",
         stop_stages=(),
+        go_live_at=datetime(2026, 11, 24, 14, tzinfo=UTC),
+        licences=(StateValue("TX", "9001234"),),
+        blackouts=tuple(
+            Blackout(state=state, begins_at=datetime(2026, 8, 29, tzinfo=UTC), ends_at=datetime(2026, 9, 5, tzinfo=UTC))
+            for state in ("LA", "TX")
+        ),
     )
     for name, value in setting_variables(given).items():
         no_settings.setenv(name, value)
