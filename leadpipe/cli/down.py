@@ -21,12 +21,12 @@ def down(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a 
 
     Example: leadpipe down
     """
+    from leadpipe.cli.emergency import emergency_settings
     from leadpipe.cli.supervisor import ask_to_stop, end_left_overs
-    from leadpipe.settings import load_settings
     from leadpipe.store.server import EmbeddedServer
 
     with failing():
-        settings = load_settings()
+        settings = emergency_settings().settings
         was_supervised = ask_to_stop(settings.home, timeout_seconds=TIMEOUT_SECONDS)
         count_left_over = 0 if was_supervised else end_left_overs(settings.home)
         stopped_database = (settings.home / "pg").exists() and EmbeddedServer(settings.home).stop()

@@ -42,8 +42,9 @@ def stop(
 
     Example: leadpipe sending stop --channel sms --reason "wrong template"
     """
+    from leadpipe.cli.emergency import emergency_settings
     from leadpipe.messaging import switch
-    from leadpipe.runtime import open_runtime
+    from leadpipe.runtime import Runtime
     from leadpipe.store.tables import CHANNELS
 
     unknown = sorted(set(channel or ()) - set(CHANNELS))
@@ -51,7 +52,7 @@ def stop(
         typer.echo(f"--channel {unknown[0]} is no channel; use {', '.join(CHANNELS)}", err=True)
         raise typer.Exit(2)
     with failing():
-        runtime = open_runtime()
+        runtime = Runtime(emergency_settings().settings)
         try:
             _refuse_unknown_plans(runtime, plan or ())
             after = switch.stop(
@@ -140,12 +141,14 @@ def status(as_json: AsJson = False) -> None:
     """
     from sqlalchemy import text
 
+    from leadpipe.cli.emergency import emergency_settings
     from leadpipe.clock import read_offset
     from leadpipe.messaging import breaker, caps, right, switch, warm_up
-    from leadpipe.runtime import open_runtime
+    from leadpipe.runtime import Runtime
 
     with failing():
-        runtime = open_runtime()
+        emergency = emergency_settings()
+        runtime = Runtime(emergency.settings)
         try:
             with runtime.engine.connect() as connection:
                 standing = right.standing(connection, runtime.settings)
@@ -163,7 +166,7 @@ def status(as_json: AsJson = False) -> None:
                         )
                     )
                 }
-            mode = str(runtime.settings.sending)
+            mode = "unknown" if "sending" in emergency.left_out else str(runtime.settings.sending)
             ahead = read_offset(runtime.engine)
         finally:
             runtime.close()
@@ -211,7 +214,11 @@ def _refuse_unknown_plans(runtime: Runtime, plans: Sequence[str]) -> None:
 
     if not plans:
         return
-    known = {ANSWERS, *plan_names(runtime.settings.plans_path)}
+    known, more = {ANSWERS}, ""
+    try:
+        known |= set(plan_names(runtime.settings.plans_path))
+    except ConfigurationError as error:  # a plan with messages is stopped nevertheless
+        more = f" ({error})"
     with runtime.engine.connect() as connection:
         known |= set(
             connection.execute(
@@ -224,7 +231,7 @@ def _refuse_unknown_plans(runtime: Runtime, plans: Sequence[str]) -> None:
     unknown = sorted(set(plans) - known)
     if unknown:
         raise ConfigurationError(
-            f"--plan {', '.join(unknown)} is no plan, nothing was stopped; there are {', '.join(sorted(known))}"
+            f"--plan {', '.join(unknown)} is no plan, nothing was stopped; there are {', '.join(sorted(known))}{more}"
         )
 
 
