@@ -118,7 +118,9 @@ def _done(person: int, state: str, as_json: bool) -> None:
 
 def _words(found: Conversation) -> str:
     since = f" since {found.since_at:%Y-%m-%d %H:%M} UTC" if found.since_at else ""
-    lines = [f"person {found.person_id}: {found.state}, awaits {found.awaits}{since} ({found.reason or 'no reason'})"]
+    because = f" ({found.reason})" if found.reason else ""
+    standing = "no conversation yet" if found.state == "none" else f"{found.state}, awaits {found.awaits}"
+    lines = [f"person {found.person_id}: {standing}{since}{because}"]
     if found.paused_by:
         lines.append(f"automation is paused: {found.paused_by}")
     if found.handoff:

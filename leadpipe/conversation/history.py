@@ -49,13 +49,20 @@ class Conversation:
 
 _STANDING = text(
     """
-    select p.person_id, coalesce(c.state, 'none') as state, coalesce(c.awaits, 'nobody') as awaits,
-      coalesce(c.reason, '') as reason, c.since_at,
+    -- A reply that nobody has read yet awaits the assistant, as in conversation.queue.
+    with unread as (
+      select min(received_at) as since_at from ledger.inbound_messages where read_at is null and person_id = :person
+    )
+    select p.person_id, case when u.since_at is not null then 'unread' else coalesce(c.state, 'none') end as state,
+      case when u.since_at is not null then 'assistant' else coalesce(c.awaits, 'nobody') end as awaits,
+      case when u.since_at is not null then 'a reply is not read yet' else coalesce(c.reason, '') end as reason,
+      coalesce(u.since_at, c.since_at) as since_at,
       case when p.automation_paused_at is not null then coalesce(p.automation_paused_reason, 'paused') else '' end
         as paused_by,
       coalesce((select h.reason from ledger.handoffs h where h.person_id = p.person_id and h.closed_at is null), '')
         as handoff
-    from ledger.people p left join ledger.conversations c using (person_id) where p.person_id = :person
+    from ledger.people p left join ledger.conversations c using (person_id) cross join unread u
+    where p.person_id = :person
     """
 )
 _LINES = text(

@@ -101,6 +101,20 @@ def test_show_tells_both_sides_what_is_known_and_where_it_stands(
     assert (shown["awaits"], len(shown["lines"])) == ("agent", 3)
 
 
+def test_an_unread_reply_awaits_the_assistant_and_silence_is_no_conversation(
+    leadpipe: Callable[..., Result], add_person: AddPerson, write: Write, say: Say
+) -> None:
+    add_person()
+    write(state="delivered")
+    assert leadpipe("conversation", "show", "1").stdout.startswith("person 1: no conversation yet\n")
+    say("Yes! we want 3 bedrooms under $400,000")
+    shown = leadpipe("conversation", "show", "1").stdout.splitlines()[0]
+    assert shown.startswith("person 1: unread, awaits assistant since 20")
+    assert shown.endswith("(a reply is not read yet)")
+    found = json.loads(leadpipe("conversation", "show", "1", "--json").stdout)
+    assert (found["state"], found["awaits"]) == ("unread", "assistant")
+
+
 def test_pause_and_resume_take_effect_and_are_told(
     leadpipe: Callable[..., Result], add_person: AddPerson, write: Write, rows: Rows
 ) -> None:
