@@ -156,7 +156,9 @@ class Settings(BaseSettings):
     fub_system: str = Field("leadpipe", description="Registered X-System name.")
     fub_system_key: SecretStr = Field(SecretStr(""), description="X-System-Key; also signs the webhooks.")
     fub_system_key_old: SecretStr = Field(SecretStr(""), description="Previous system key, still accepted on webhooks.")
-    fub_webhook_token: Unguessable = Field(SecretStr(""), description="Unguessable part of our webhook URL.")
+    fub_webhook_token: Unguessable = Field(
+        SecretStr(""), description="Unguessable part of our webhook URL, 16 characters or more."
+    )
 
     # Twilio
     twilio_account_sid: str = Field("", description="Account sid, AC...")
@@ -241,7 +243,9 @@ class Settings(BaseSettings):
         ("127.0.0.1", "::1"), description="Proxies whose X-Forwarded-For says who called."
     )
     dagster_port: int = Field(3000, description="Port of the Dagster UI, loopback.")
-    unsubscribe_secret: Unguessable = Field(SecretStr(""), description="Signs unsubscribe links; keep it for ever.")
+    unsubscribe_secret: Unguessable = Field(
+        SecretStr(""), description="Signs unsubscribe links, 16 characters or more; keep it for ever."
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="Bearer token for the gateway's /metrics; empty: there is no such page."
     )

@@ -14,23 +14,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leadpipe.cli import readiness
 from leadpipe.cli.finding import Check, Finding, note, ok, wrong
-from leadpipe.settings import Sending, is_loopback
+from leadpipe.settings import Sending
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
 
 GIGABYTE = 1_000_000_000
 DISK_WRONG_BYTES, DISK_NOTE_BYTES = 2 * GIGABYTE, 10 * GIGABYTE
-# Without one of these no lawful message can leave, or nobody can answer or unsubscribe.
-NEEDED = {
-    "brokerage_name": "every message names the brokerage",
-    "postal_address": "every email carries a postal address (CAN-SPAM)",
-    "email_from": "email is the first channel of every welcome",
-    "reply_domain": "replies to emails must reach leadpipe",
-    "unsubscribe_secret": "unsubscribe links must work",
-    "fub_webhook_token": "the webhook address must not be guessable",
-}
 # Variables that no setting has: the build, dbt and the extensions' mirror read them.
 NOT_SETTINGS = (
     "LEADPIPE_DUCKDB_EXTENSIONS",
@@ -100,19 +92,19 @@ def disk(runtime: Runtime) -> Finding:
 def settings(runtime: Runtime) -> Finding:
     """Everything a lawful message needs is set."""
     name, found = "settings", runtime.settings
-    missing = [f"LEADPIPE_{key.upper()} ({why})" for key, why in NEEDED.items() if not _text(getattr(found, key))]
-    if missing:
-        return wrong(name, f"missing: {', '.join(missing)}", "set them in .env; docs/configuration.md tells each")
-    if found.sending is Sending.LIVE and (
-        is_loopback(found.public_base_url) or not found.public_base_url.startswith("https://")
-    ):
-        return wrong(
-            name,
-            f"providers cannot reach LEADPIPE_PUBLIC_BASE_URL={found.public_base_url}",
-            "set it to the https address that forwards to the gateway",
-        )
-    if off := _paths_that_are_not(runtime):
-        return wrong(name, "; ".join(off), "correct the path, or leave the variable out")
+    off: list[str] = []
+    cures: list[str] = []
+    if missing := readiness.missing(found):
+        off.append(f"missing: {', '.join(missing)}")
+        cures.append("set them in .env; docs/configuration.md tells each")
+    if words := readiness.unreachable(found):
+        off.append(words)
+        cures.append("set the URL to the https address that forwards to the gateway")
+    if paths := _paths_that_are_not(runtime):
+        off += paths
+        cures.append("correct the path, or leave the variable out")
+    if off:
+        return wrong(name, "; ".join(off), "; ".join(cures))
     if not found.alert_urls:
         return note(name, "complete; alerts go nowhere but the ledger", "set LEADPIPE_ALERT_URLS to hear of them")
     return ok(name, "complete")
@@ -190,12 +182,6 @@ def _paths_that_are_not(runtime: Runtime) -> list[str]:
     if found.spend_csv is not None and not found.spend_csv.is_file():
         off.append(f"LEADPIPE_SPEND_CSV={found.spend_csv} is no file")
     return off
-
-
-def _text(value: object) -> str:
-    from pydantic import SecretStr
-
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
 
 
 CHECKS: list[Check] = [packages, dbt_manifest, disk, services, settings, alerts, sending]

@@ -34,7 +34,9 @@ required to start: with no setting at all leadpipe runs on its embedded stores a
   home and the database only: they do their work and warn of the rest.
 - Settings marked *secret* belong into the environment, a `.env` that only its owner can read, or AWS Secrets Manager
   (`LEADPIPE_SECRETS_MANAGER_NAME`); none of them is ever logged, stored in the lake or shown in Dagster.
-- A sandbox setting with a real host, or `LEADPIPE_SENDING=live` with a loopback one, refuses to start.
+- A sandbox setting with a real host, or `LEADPIPE_SENDING=live` with a loopback one, refuses to start. `leadpipe up`
+  refuses live sending too while the Follow Up Boss key, the https address of the gateway or anything that a lawful
+  message needs is missing, and names all of it.
 """
 _SECTION = re.compile(r"^    # (?P<title>.+)$")
 _FIELD = re.compile(r"^    (?P<name>[a-z0-9_]+): ")

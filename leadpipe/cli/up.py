@@ -33,6 +33,7 @@ def up() -> None:
     Example: leadpipe up
     """
     from leadpipe.cli.database import database
+    from leadpipe.cli.readiness import refuse_unready
     from leadpipe.cli.services import free_port
     from leadpipe.cli.supervisor import stop_signals, supervising
     from leadpipe.cli.system import Ports, System
@@ -44,6 +45,7 @@ def up() -> None:
         settings = load_settings()
         refuse_chaos(settings)
         _refuse_demo(settings)
+        refuse_unready(settings)
         settings = settings.model_copy(update={"home": settings.home.absolute()})
         with stop_signals() as stop, supervising(settings.home) as supervisor, database(settings, supervisor) as url:
             ports = Ports(gateway=settings.gateway_port, dagster=settings.dagster_port, code_server=free_port())
