@@ -19,19 +19,26 @@ TIMEOUT_SECONDS = 90
 def down(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False) -> None:
     """Stop the services and the embedded database of this LEADPIPE_HOME; running it twice changes nothing.
 
+    Where only a demo was set up, in the folder `demo` of the home, it is the demo's that stop.
+
     Example: leadpipe down
     """
     from leadpipe.cli.emergency import emergency_settings
-    from leadpipe.cli.supervisor import ask_to_stop, end_left_overs
+    from leadpipe.cli.home import home_set_up
+    from leadpipe.cli.supervisor import ask_to_stop, end_left_overs, is_supervised
     from leadpipe.store.server import EmbeddedServer
 
     with failing():
         settings = emergency_settings().settings
-        was_supervised = ask_to_stop(settings.home, timeout_seconds=TIMEOUT_SECONDS)
-        count_left_over = 0 if was_supervised else end_left_overs(settings.home)
-        stopped_database = (settings.home / "pg").exists() and EmbeddedServer(settings.home).stop()
+        home = settings.home
+        # `leadpipe sql` falls back to the demo as well, and starts its server. Whatever runs in the home itself wins.
+        if not is_supervised(home):
+            home = home_set_up(settings) or home
+        was_supervised = ask_to_stop(home, timeout_seconds=TIMEOUT_SECONDS)
+        count_left_over = 0 if was_supervised else end_left_overs(home)
+        stopped_database = (home / "pg").exists() and EmbeddedServer(home).stop()
     done = {
-        "home": str(settings.home.absolute()),
+        "home": str(home.absolute()),
         "supervisor": was_supervised,
         "left_over_services": count_left_over,
         "database": stopped_database,
@@ -45,4 +52,4 @@ def down(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a 
         "the database" if stopped_database else "",
     ]
     said = ", ".join(word for word in words if word)
-    typer.echo(f"Stopped {said}." if said else f"Nothing of {settings.home.absolute()} was running.")
+    typer.echo(f"Stopped {said} in {home.absolute()}." if said else f"Nothing of {home.absolute()} was running.")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # A shell stands beside the running system on the same two cores and the same memory.
 MEMORY_LIMIT = "1GB"
-# The demo lives in this folder of the home that is used when the environment names none.
-DEMO = "demo"
 # Schemas of dbt's models (``dbt_project.yml``): nothing of theirs is there before its first run.
 DBT_SCHEMAS = ("staging", "intermediate", "conversation", "outreach", "marts")
 _OF_DBT = re.compile(rf"\b({'|'.join(DBT_SCHEMAS)})\s*\.", re.IGNORECASE)
@@ -203,13 +201,10 @@ def open_session() -> Generator[Session]:
 
 def _where_set_up(settings: Settings) -> Settings:
     """The settings as they are, or with the demo's home where nothing else was ever set up here."""
-    from leadpipe.store.server import EmbeddedServer
+    from leadpipe.cli.home import home_set_up
 
-    if settings.database_url is not None or EmbeddedServer(settings.home).is_created:
-        return settings
-    demo = settings.home / DEMO
-    if EmbeddedServer(demo).is_created:
-        return settings.model_copy(update={"home": demo})
+    if home := home_set_up(settings):
+        return settings.model_copy(update={"home": home})
     raise ConfigurationError(
         f"nothing is set up in {settings.home.absolute()}; run `leadpipe up` or `make demo` first, "
         "or let LEADPIPE_HOME name the folder that was set up"

@@ -324,6 +324,13 @@ def test_it_starts_the_embedded_server_and_without_a_system_reads_the_demos(
     assert EmbeddedServer(demo).status().is_running
     assert not EmbeddedServer(demo.parent).is_created, "asking makes nothing"
 
+    down = [sys.executable, "-m", "leadpipe.cli.main", "down"]
+    stopped = subprocess.run(down, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (stopped.returncode, stopped.stdout) == (0, f"Stopped the database in {demo}.\n"), stopped.stderr
+    assert not EmbeddedServer(demo).status().is_running
+    again = subprocess.run(down, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.stdout == f"Nothing of {demo} was running.\n"
+
 
 def test_where_nothing_was_set_up_it_says_what_to_do(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LEADPIPE_HOME": str(tmp_path / "none")}
