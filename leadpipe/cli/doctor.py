@@ -8,6 +8,8 @@ What lives here: the command, the order of the checks, how a finding is printed.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ from leadpipe.cli.failing import failing
 if TYPE_CHECKING:
     from leadpipe.cli.finding import Check, Finding
     from leadpipe.runtime import Runtime
+    from leadpipe.settings import Settings
 
 MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
@@ -28,7 +31,8 @@ def doctor(
 ) -> None:
     """Check packages, stores, settings, keys, hooks, numbers and domains; each failure names its cure.
 
-    Reads only: nothing is created, changed or sent. Ends with 1 when something is wrong.
+    Reads only: nothing is created, changed or sent; an embedded PostgreSQL that was down is started to be looked at and
+    stopped again. Ends with 1 when something is wrong.
 
     Example: leadpipe doctor
     """
@@ -36,10 +40,11 @@ def doctor(
 
     with failing():
         runtime = open_runtime(env_file=env_file)
-    try:
-        findings = examine(runtime, every_check(env_file))
-    finally:
-        runtime.close()
+    with failing(), server_as_found(runtime.settings):
+        try:
+            findings = examine(runtime, every_check(env_file))
+        finally:
+            runtime.close()
     wrong = [finding for finding in findings if finding.state == "wrong"]
     if as_json:
         rows = [
@@ -53,6 +58,21 @@ def doctor(
             typer.echo(f"{MARKS[finding.state]}  {finding.name:<20} {finding.words}{cure}")
         typer.echo("All is right." if not wrong else f"{len(wrong)} things are wrong.")
     raise typer.Exit(1 if wrong else 0)
+
+
+@contextmanager
+def server_as_found(settings: Settings) -> Generator[None]:
+    """An embedded server that the block starts does not outlive it, unless somebody else has come to use it."""
+    from leadpipe.cli.supervisor import is_supervised
+    from leadpipe.store.server import EmbeddedServer
+
+    server = EmbeddedServer(settings.home)
+    is_looked_at = not settings.database_url and server.is_created and not server.status().is_running
+    try:
+        yield
+    finally:
+        if is_looked_at and not is_supervised(settings.home) and not server.is_used():
+            server.stop()
 
 
 def every_check(env_file: Path | None = None) -> list[Check]:

@@ -31,6 +31,8 @@ STOP_TIMEOUT_SECONDS = 60
 # shared memory of backends that outlived their postmaster among them; deleting the file would switch those off.
 NO_SUCH_PID = 99_999_999
 
+_OTHER_SESSIONS = "select 1 from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+
 
 def database_url_of(settings: Settings) -> str:
     """The PostgreSQL of a system that was set up; its embedded server is started if it is down, none is created.
@@ -64,7 +66,7 @@ class EmbeddedServer:
     """The PostgreSQL server of one LEADPIPE_HOME.
 
     ``ensure_running`` may be called by any number of processes at once. Nothing here stops a running server but
-    ``stop``, which only ``leadpipe down`` and the supervisor that started it call.
+    ``stop``, which only ``leadpipe down``, the supervisor that started it and the doctor that did call.
     """
 
     def __init__(self, home: Path) -> None:
@@ -110,6 +112,21 @@ class EmbeddedServer:
     def status(self) -> ServerStatus:
         """Whether the server answers, without starting it."""
         return ServerStatus(is_running=self._answers(), database_url=self.database_url, pid=self._postmaster())
+
+    def is_used(self, *, patience_seconds: float = 2.0) -> bool:
+        """Whether a process has a session at the server; one that was just left needs a moment to end."""
+        import psycopg
+
+        deadline = time.monotonic() + patience_seconds
+        try:
+            with psycopg.connect(self._url("postgres"), autocommit=True, connect_timeout=3) as connection:
+                while connection.execute(_OTHER_SESSIONS).fetchone() is not None:
+                    if time.monotonic() > deadline:
+                        return True
+                    time.sleep(0.05)
+        except psycopg.OperationalError:
+            return self._answers()  # no place for us is a use too
+        return False
 
     def stop(self) -> bool:
         """Stop the server, sessions included; False when none ran."""

@@ -17,8 +17,8 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio
-from leadpipe.cli.doctor import every_check, examine
+from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio, readiness
+from leadpipe.cli.doctor import every_check, examine, server_as_found
 from leadpipe.cli.finding import Finding
 from leadpipe.cli.main import app
 from leadpipe.cli.supervisor import STATE_FILE, supervising
@@ -29,6 +29,7 @@ from leadpipe.runtime import Runtime
 from leadpipe.sandbox.control import SandboxControl
 from leadpipe.settings import Sending, Settings
 from leadpipe.store import dbt, extensions, ledger
+from leadpipe.store.server import EmbeddedServer
 
 SECRETS = {"fub_api_key", "fub_system_key", "twilio_auth_token", "openai_api_key", "unsubscribe_secret",
            "fub_webhook_token"}  # fmt: skip
@@ -125,6 +126,29 @@ def test_a_check_that_breaks_is_a_finding_and_stops_no_other(right_settings: Set
     assert second.state == "ok"
 
 
+def test_a_server_that_was_down_is_down_afterwards_unless_somebody_came_to_use_it(server_home: Path) -> None:
+    home = server_home / "homes" / "doctors"
+    settings = Settings.model_construct(home=home, database_url=None)
+    server = EmbeddedServer(home)
+    try:
+        server.ensure_running()
+        with server_as_found(settings):
+            assert the_one(settings, checks_stores.database).state == "ok"
+        assert server.status().is_running, "it ran before"
+        server.stop()
+        with server_as_found(settings):
+            assert the_one(settings, checks_stores.database).state == "ok"
+        assert not server.status().is_running
+        with server_as_found(settings):
+            url = server.ensure_running()
+            shell = psycopg.connect(url)
+        assert shell.execute("select 1").fetchone() == (1,)
+        shell.close()
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 # the machine and the settings
 
 
@@ -162,7 +186,7 @@ def test_little_room_on_the_disk_is_told_before_it_is_full(
     assert the_one(right_settings, checks_machine.disk).state == state
 
 
-@pytest.mark.parametrize("name", sorted(checks_machine.NEEDED))
+@pytest.mark.parametrize("name", sorted(readiness.NEEDED))
 def test_each_setting_that_a_lawful_message_needs_is_missed_by_name(right_settings: Settings, name: str) -> None:
     found = the_one(changed(right_settings, **{name: ""}), checks_machine.settings)
     assert_wrong(found, says=f"missing: LEADPIPE_{name.upper()}", cure=".env")
@@ -172,6 +196,14 @@ def test_each_setting_that_a_lawful_message_needs_is_missed_by_name(right_settin
 def test_live_needs_an_address_that_providers_can_reach_over_https(right_settings: Settings, url: str) -> None:
     live = changed(right_settings, sending=Sending.LIVE, public_base_url=url)
     assert_wrong(the_one(live, checks_machine.settings), says=url, cure="https address")
+
+
+def test_everything_that_is_missing_or_wrong_is_told_at_once(right_settings: Settings) -> None:
+    nowhere = {"plans_path": Path("/nowhere"), "spend_csv": Path("/nowhere.csv")}
+    live = {"sending": Sending.LIVE, "public_base_url": "http://127.0.0.1:8801"}
+    found = the_one(changed(right_settings, postal_address="", **nowhere, **live), checks_machine.settings)
+    for name in ("POSTAL_ADDRESS (", "PLANS_PATH=/nowhere", "SPEND_CSV=/nowhere.csv", "PUBLIC_BASE_URL=http://127"):
+        assert_wrong(found, says=f"LEADPIPE_{name}", cure="docs/configuration.md tells each; ")
 
 
 def test_alerts_that_go_nowhere_are_a_note(right_settings: Settings) -> None:
