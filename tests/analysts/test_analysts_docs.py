@@ -23,6 +23,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(language, body) for language, body in BLOCK.findall(DOC.read_text())]
 SQL = [body for language, body in BLOCKS if language == "sql"]
 PYTHON = [body for language, body in BLOCKS if language == "python"]
+# The time that a question about the past asks about.
+MOMENT = re.compile(r"^with moment as \(.*\)$", re.MULTILINE)
 KINDS = ("question", "as of", "time travel", "role", "an example of what it prints")
 
 
@@ -68,7 +70,7 @@ def test_every_block_is_an_example_that_a_test_runs() -> None:
 # The last value of each row is left out where it is a rounding of the others.
 ANSWERS: list[list[tuple[object, ...]]] = [
     [("Referral", 2, 2, 1.0, 8.5, 9.85), ("Zillow", 2, 2, 0.5, 202.0, 380.2)],
-    [("no_contact_point", 1, [EVE])],
+    [("no_contact_point", False, 1, [EVE])],
     [
         ("Google", 2, 1_000.0, 9_000.0, 8.0),
         ("Billboard", 0, 200.0, 0.0, -1.0),
@@ -122,11 +124,22 @@ def test_why_a_message_went(seeded: Seeded) -> None:
 
 
 def test_past_states_are_what_they_were(seeded: Seeded) -> None:
-    stages, waiting, scores = (answers(seeded, sql) for sql in examples("as of"))
+    times = ("12:00:00", "16:00:00", "16:00:00")
+    asked = [f"with moment as (select timestamptz '2026-03-02 {time}+00' as asked_at)" for time in times]
+    stages, waiting, scores = (
+        answers(seeded, MOMENT.sub(moment, sql)) for moment, sql in zip(asked, examples("as of"), strict=True)
+    )
     assert stages == [("Lead", 3)], "Cy, Flo and Hal, before Cy bought and the others went"
     assert waiting == [("new_lead", "welcome_sms", "sms", 1), ("reactivation", "ask", "sms", 1)]
     assert scores == [(ANN, 80.0, "high", "asked about one home"), (BEN, 20.0, "low", "no reply yet")]
     assert CY not in [row[0] for row in scores]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_past_state_is_shown_as_it_stands_whatever_the_dates(seeded: Seeded, number: int) -> None:
+    sql = examples("as of")[number]
+    assert len(MOMENT.findall(sql)) == 1
+    assert len(answers(seeded, sql)) > 0, "it needs no date of the reader's own"
 
 
 def test_time_travel_shows_a_table_as_it_was(seeded: Seeded) -> None:
