@@ -1,26 +1,32 @@
-"""What a reply means: rules first, then the local model.
+"""What a reply means: rules first, then the local models.
 
 What lives here: the reading of one text and how rule and probability are weighed. What does not: the patterns
-(``optout``), the model (``local_model``), the outside reader (``openai_reader``), effects (``reading``).
+(``optout``), the models (``refusal_model`` whether it refuses, ``local_model`` the intent), the outside reader
+(``openai_reader``), effects (``reading``).
+
+A keyword is a refusal, and so is a stock phrase among nothing but words of its kind. A phrase among other words is one
+unless the model is nearly sure that it is not; everything else is one from ``SUPPRESS_FROM`` on.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from leadpipe.conversation import local_model, phrases
+from leadpipe.conversation import local_model, refusal_model
 from leadpipe.conversation.optout import Words, read_words
 from leadpipe.conversation.plain import plain
+from leadpipe.conversation.quoting import own_words
 
-SUPPRESSING = frozenset({"opt_out", "wrong_number", "complaint"})
-# Revoked when the three refusals together reach this: a missed refusal is worse than a human's second look (C6).
-SUPPRESS_FROM = 0.45
-# After words like "don't stop sending" only near certainty counts.
+SUPPRESSING = refusal_model.REFUSALS
+# Revoked from here on, and a person is told: a missed refusal is worse than a human's second look (C6).
+SUPPRESS_FROM = 0.4
+# A stock phrase among other words needs no more than this of the model.
+SUPPRESS_PHRASE_FROM = 0.15
+# Against another reader only near certainty counts.
 SUPPRESS_FROM_DESPITE = 0.9
-# From here on a person looks before anything more is sent. In ten-fold cross-validation of the training sentences the
-# rules and the threshold above find 95 % of refusals, those and this band 98 %.
+# From here on a person looks before anything more is sent.
 DOUBT_FROM = 0.2
 _INTENT_OF = {"stop": "opt_out", "wrong_number": "wrong_number", "complaint": "complaint"}
 _WARM = re.compile(
@@ -43,7 +49,7 @@ class Reading:
         suppress: the person must not be contacted by that channel any more.
         sentiment: ``positive``, ``neutral`` or ``negative``.
         confidence: 0 to 1; 1 for a keyword.
-        refusal_probability: how likely the model takes it for a refusal; 0 where a rule or another reader read it.
+        refusal_probability: how likely the model takes it for a refusal; 0 where it was not asked.
         reader: ``keyword``, ``phrase``, ``local:<version>`` or ``openai:<model>``.
     """
 
@@ -61,24 +67,36 @@ class Reading:
 
 
 def classify_many(texts: Sequence[str]) -> list[Reading]:
-    """A reading for each text, in order."""
-    readings = [by_rule(text) for text in texts]
-    open_at = [index for index, reading in enumerate(readings) if reading is None]
-    if open_at:
-        model = local_model.load()
-        rows = model.probabilities([texts[index] for index in open_at])
-        for index, row in zip(open_at, rows, strict=True):
-            readings[index] = _by_model(texts[index], row, model.version)
-    return [reading for reading in readings if reading is not None]
+    """A reading for each text, in order; what a text quotes does not count."""
+    own = [own_words(text) for text in texts]
+    found = [_words_of(text) for text in own]
+    open_at = [index for index, words in enumerate(found) if own[index].strip() and not _is_sure(words)]
+    judged = dict(zip(open_at, _by_models([own[at] for at in open_at], [found[at] for at in open_at]), strict=True))
+    return [judged.get(at) or _by_rule(words, own[at]) for at, words in enumerate(found)]
 
 
-def by_rule(text: str) -> Reading | None:
-    """The reading of a text that the rules understand; None leaves it to a model."""
-    if not text.strip():
-        return Reading(intent="other", suppress=False, sentiment="neutral", confidence=1.0, reader="keyword")
+def refusal_in(text: str) -> Words | None:
+    """A refusal by rule: certain in itself, or one that the model does not deny."""
+    own = own_words(text)
+    words = _words_of(own)
+    if words is None or _is_sure(words):
+        return words
+    return words if refusal_model.load().probabilities([own])[0] >= SUPPRESS_PHRASE_FROM else None
+
+
+def _words_of(text: str) -> Words | None:
+    """Words of refusing; START and HELP are none."""
     words = read_words(text)
-    if words is None or words.kind in {"start", "help"}:
-        return None
+    return words if words is not None and words.kind in _INTENT_OF else None
+
+
+def _is_sure(words: Words | None) -> bool:
+    return words is not None and words.is_certain
+
+
+def _by_rule(words: Words | None, text: str) -> Reading:
+    if words is None:
+        return Reading(intent="other", suppress=False, sentiment="neutral", confidence=1.0, reader="keyword")
     return reading_of(words, text)
 
 
@@ -110,22 +128,31 @@ def _is_shouted(text: str) -> bool:
     return text.count("!") > 2 or (text.isupper() and len(text.split()) > 2)
 
 
-def suppress_probability(row: dict[str, float]) -> float:
-    """How likely the text is one of the three refusals."""
-    return sum(row.get(intent, 0.0) for intent in SUPPRESSING)
+def _by_models(texts: Sequence[str], found: Sequence[Words | None]) -> list[Reading]:
+    if not texts:
+        return []
+    model = local_model.load()
+    likely = refusal_model.load().probabilities(texts)
+    rows = model.probabilities(texts)
+    return [
+        _by_model(text, words, refusal, row, model.version)
+        for text, words, refusal, row in zip(texts, found, likely, rows, strict=True)
+    ]
 
 
-def _by_model(text: str, row: dict[str, float], version: str) -> Reading:
-    refusal = suppress_probability(row)
-    is_look_alike = phrases.says(plain(text), phrases.NOT_A_REFUSAL)
-    suppress = refusal >= (SUPPRESS_FROM_DESPITE if is_look_alike else SUPPRESS_FROM)
+def _by_model(text: str, words: Words | None, refusal: float, row: dict[str, float], version: str) -> Reading:
+    if words is not None and refusal >= SUPPRESS_PHRASE_FROM:
+        return replace(reading_of(words, text), refusal_probability=round(refusal, 3))
+    suppress = refusal >= SUPPRESS_FROM
     among = {name: value for name, value in row.items() if (name in SUPPRESSING) == suppress}
     intent = max(among, key=lambda name: among[name])
+    share = among[intent] / (sum(among.values()) or 1.0)
     return Reading(
         intent=intent,
         suppress=suppress,
         sentiment=sentiment_of(text, intent),
-        confidence=round(among[intent], 3),
+        confidence=round(refusal if suppress else (1 - refusal) * share, 3),
         reader=f"local:{version}",
-        refusal_probability=round(refusal, 3),
+        # A stock phrase that the model denies is looked at by a person.
+        refusal_probability=round(refusal if words is None else max(refusal, DOUBT_FROM), 3),
     )

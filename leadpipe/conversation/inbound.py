@@ -126,7 +126,7 @@ def store_inbound(connection: Connection, inbound: Inbound, *, settings: Setting
 def _obey(connection: Connection, turn: Turn, inbound: Inbound, settings: Settings, now: datetime) -> str:
     """Do what the words certainly say; returns the result."""
     words = read_words(inbound.body)
-    if words is not None and words.kind in {"stop", "wrong_number", "complaint"}:
+    if words is not None and words.is_certain and words.kind in {"stop", "wrong_number", "complaint"}:
         return _refuse(connection, turn, words, settings, now)
     if inbound.is_auto_reply:
         effects.mark_read(connection, turn, _NOTHING_TO_DO, now=now)

@@ -1,15 +1,16 @@
-"""The local reader of free words: a small scikit-learn model, trained from the sentences when first used.
+"""The local reader of intents: a small scikit-learn model, trained from the sentences when first used.
 
-What lives here: features, training, probabilities. What does not: rules (``optout``), what a probability leads to
-(``classify``).
+What lives here: the sentences, features, training, probabilities. What does not: rules (``optout``), whether a text
+refuses (``refusal_model``), what a probability leads to (``classify``).
 
-Training takes a fraction of a second on 700 sentences, so the model lives in memory and is no file that could be stale
-or unsafe to load; it is seeded, and its version is the hash of the sentences and of the library's version.
+Training takes a second, so the model lives in memory and is no file that could be stale or unsafe to load; it is
+seeded, and its version is the hash of the sentences and of the library's version.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -47,9 +48,12 @@ class LocalModel:
 
 def words_of(text: str) -> str:
     """What the model sees: plain words, figures as one sign each kind, first and last word marked."""
-    import re
+    return marked(plain(text), text)
 
-    words = re.sub(r"\$ ?\d[\d ]*k?|\b\d{2,4} ?(k|mil|thousand)\b", " moneyfig ", plain(text)[:400])
+
+def marked(words: str, text: str) -> str:
+    """Plain words with figures as one sign each kind, first and last word marked; ``text`` is where they come from."""
+    words = re.sub(r"\$ ?\d[\d ]*k?|\b\d{2,4} ?(k|mil|thousand)\b", " moneyfig ", words[:400])
     words = re.sub(r"\b\d{1,2}( \d{2})? ?(am|pm)\b|\b\d{1,2} \d{2}\b", " clockfig ", words)
     words = re.sub(r"\b\d{5}\b", " zipfig ", words)
     words = re.sub(r"\b\d+\b", " fig ", words)
@@ -67,19 +71,29 @@ def _marks(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def sentences() -> tuple[tuple[str, str], ...]:
-    """Training sentences as (text, intent)."""
+    """Sentences that intents are learnt from, as (text, intent)."""
+    return _pairs("train.yaml")
+
+
+@lru_cache(maxsize=1)
+def refusal_sentences() -> tuple[tuple[str, str], ...]:
+    """Further sentences, as (text, intent), that only the refusal model learns from: hard ones of both kinds."""
+    return _pairs("refusals.yaml")
+
+
+def _pairs(name: str) -> tuple[tuple[str, str], ...]:
     import yaml
 
-    data = yaml.safe_load(_source())
+    data = yaml.load(_source(name), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     pairs = tuple((str(text), str(intent)) for intent, texts in data.items() for text in texts)
     unknown = {intent for _, intent in pairs} - set(INTENTS)
     if unknown:
-        raise ConfigurationError(f"sentences/train.yaml has unknown intents: {', '.join(sorted(unknown))}")
+        raise ConfigurationError(f"sentences/{name} has unknown intents: {', '.join(sorted(unknown))}")
     return pairs
 
 
-def _source() -> str:
-    return (files("leadpipe.conversation") / "sentences" / "train.yaml").read_text(encoding="utf-8")
+def _source(name: str) -> str:
+    return (files("leadpipe.conversation") / "sentences" / name).read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +101,7 @@ def load() -> LocalModel:
     """The model of this process, trained once."""
     import sklearn
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import SGDClassifier
     from sklearn.pipeline import FeatureUnion, Pipeline
 
     pairs = sentences()
@@ -101,9 +115,15 @@ def load() -> LocalModel:
     pipeline = Pipeline(
         [
             ("features", features),
-            ("intent", LogisticRegression(C=12.0, max_iter=400, class_weight="balanced", random_state=SEED)),
+            (
+                "intent",
+                SGDClassifier(
+                    loss="log_loss", alpha=3e-5, max_iter=40, tol=None, class_weight="balanced", average=True,
+                    random_state=SEED,
+                ),
+            ),
         ]
-    )
+    )  # fmt: skip
     pipeline.fit([words_of(text) for text, _ in pairs], [intent for _, intent in pairs])
-    digest = hashlib.sha256(f"{_source()}{sklearn.__version__}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{_source('train.yaml')}{_source('refusals.yaml')}{sklearn.__version__}".encode()).hexdigest()[:8]
     return LocalModel(pipeline, digest)

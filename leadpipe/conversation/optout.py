@@ -3,6 +3,10 @@
 What lives here: what a text says about being contacted, and how far that reaches. What does not: the patterns
 (``phrases``), the effect in the ledger (``revoke``), refusals in free words (``classify``).
 
+Words that stand for something else are set aside before a phrase is looked for (``lookalikes``). A phrase among words
+that have nothing to do with contact is not certain: there the model has a say (``classify``), since "go away" may be a
+holiday and "get lost" a street.
+
 Compliance C6: keywords after trimming, case-folding and dropping punctuation and emoji; unsure means revoked.
 """
 
@@ -14,7 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leadpipe.conversation import phrases
+from leadpipe.conversation.lookalikes import set_aside
 from leadpipe.conversation.plain import bare, plain
+from leadpipe.conversation.word_parts import parts_of
 from leadpipe.messaging.suppression import ALL, PHONE_CHANNELS
 
 Kind = Literal["stop", "start", "help", "wrong_number", "complaint"]
@@ -55,6 +61,18 @@ _BY_PHONE = re.compile(
 )
 _NUMBER = re.compile(r"\b(number|numero)\b")
 _LONG = 600
+_PURE_WORDS = 20
+_OF_REFUSING = frozenset(
+    "stop end drop unsub write bother mails list me i you these not more want phone please told consent threat rude .".split()
+)
+_BETWEEN = frozenset(
+    "the a an to of from for in on at by with and or be am is are was have has had do so all everything both wrong person "
+    "guy man lady wo wish will leave let go up name any every make makes making getting here there one away sir maam dear "
+    "de la el los las del en por con y a al que se lo le un una son persona equivocado equivocada equivoco deme denme demen "
+    "dame den dar darme darnos denos doy dar solicito hasta".split()
+)
+# "Text me, don't call" asks for a channel.
+_INVITES = re.compile(r"(^|[.] |please |favor )(text|call|email|message|write|llam|escrib|mand)\w* ?(me|us|nos)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +84,14 @@ class Words:
         scope: ``here`` is the channel it came by (a telephone channel stands for all of them, C9); ``phone`` and
             ``email`` are named in the words; ``all`` is every contact.
         keyword: the keyword itself, empty for a phrase.
+        is_certain: a keyword, or a phrase among nothing but words of its kind.
     """
 
     kind: Kind
     source: Source
     scope: Scope = "here"
     keyword: str = ""
+    is_certain: bool = True
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -128,7 +148,7 @@ def _keyword(alone: str) -> Words | None:
     if alone in _HELP:
         return Words(kind="help", source="stop_keyword", keyword=alone)
     kept = " ".join(word for word in alone.split() if word not in _FILLER)
-    if kept != alone and len(alone.split()) <= 6 and (kept in _STOP or _is_slip(kept)):
+    if kept != alone and kept not in _START and len(alone.split()) <= 6 and (kept in _STOP or _is_slip(kept)):
         return Words(kind="stop", source="phrase", scope=scope_of(alone), keyword=kept)
     return None
 
@@ -145,17 +165,34 @@ def _phrase(text: str) -> Words | None:
         "opt out",
     }:
         return Words(kind="stop", source="phrase", scope=scope_of(text[:_LONG]))
-    words = plain(text)
-    if len(words) > _LONG:
-        # In a long mail only its beginning speaks to us; what a signature or a forwarded text says does not.
-        words = words[:_LONG]
+    # In a long mail only its beginning speaks to us; what a signature or a forwarded text says does not.
+    words = set_aside(plain(text)[:_LONG])
+    kind, scope = _kind_of(words)
+    if kind is None:
+        return None
+    return Words(kind=kind, source="phrase", scope=scope, is_certain=_is_pure(words))
+
+
+def _kind_of(words: str) -> tuple[Kind | None, Scope]:
+    """Which refusal the stock phrases name, and how far it reaches."""
     if phrases.says(words, phrases.WRONG_NUMBER):
-        return Words(kind="wrong_number", source="phrase")
-    if phrases.says(words, phrases.COMPLAINT) and not phrases.says(words, phrases.NOT_A_REFUSAL):
-        return Words(kind="complaint", source="phrase", scope="all")
-    if phrases.says(words, phrases.OPT_OUT) and not phrases.says(words, phrases.NOT_A_REFUSAL):
-        return Words(kind="stop", source="phrase", scope=scope_of(words))
-    return None
+        return "wrong_number", "here"
+    if phrases.says(words, phrases.NOT_A_REFUSAL):
+        return None, "here"
+    if phrases.says(words, phrases.COMPLAINT):
+        return "complaint", "all"
+    return ("stop", scope_of(words)) if phrases.says(words, phrases.OPT_OUT) else (None, "here")
+
+
+def _is_pure(words: str) -> bool:
+    """Whether a text in plain form, look-alikes set aside, holds nothing but words of refusing; a question does not."""
+    parts = parts_of(words)
+    return (
+        len(parts) <= _PURE_WORDS
+        and "?" not in parts
+        and not _INVITES.search(words)
+        and all(part in _OF_REFUSING or (part == "x" and word in _BETWEEN) for part, word in zip(parts, words.split(), strict=True))
+    )
 
 
 def _is_slip(word: str) -> bool:

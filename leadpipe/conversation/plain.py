@@ -29,7 +29,7 @@ _SPELLINGS = {
 # Signs that stand for the word.
 _SIGNS = re.compile("[\U0001f6d1\u26d4\U0001f6ab\u270b]+")
 _PHRASES = ((r"\bdo not\b", "dont"), (r"\bdoes not\b", "doesnt"), (r"\bdid not\b", "didnt"), (r"\bcan not\b", "cant"),
-            (r"\bwill not\b", "wont"), (r"\be[- ]mail", "email"), (r"\bu n s u b s c r i b e\b", "unsubscribe"))  # fmt: skip
+            (r"\bwill not\b", "wont"), (r"\be[- ]mail", "email"), (r"\b(u n s u b s c r i b e|un subscribe)\b", "unsubscribe"))  # fmt: skip
 
 
 def plain(text: str) -> str:

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from leadpipe.conversation import classify, local_model, openai_reader
+from leadpipe.conversation import classify, local_model, openai_reader, refusal_model
 from leadpipe.conversation.classify import SUPPRESS_FROM_DESPITE, Reading
 from leadpipe.conversation.openai_client import OpenAiClient, Usage
-from leadpipe.conversation.optout import Words, read_words
+from leadpipe.conversation.optout import Words
 from leadpipe.conversation.qualification import FAMILIES, Fact, facts_in
 from leadpipe.conversation.turn import Turn
 from leadpipe.errors import ConfigurationError, TransientError
@@ -25,7 +25,6 @@ from leadpipe.errors import ConfigurationError, TransientError
 CONCURRENCY = 8
 # A picture, or nothing: somebody looks.
 WORDLESS = Reading(intent="other", suppress=False, sentiment="neutral", confidence=0.0, reader="keyword")
-_REFUSALS = frozenset({"stop", "wrong_number", "complaint"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +58,7 @@ def read_turns(
     """
     # Trained once, before several threads would each do it.
     local_model.load()
+    refusal_model.load()
     with ThreadPoolExecutor(CONCURRENCY, "read") as pool:
         return list(
             pool.map(
@@ -100,8 +100,8 @@ def _by_openai(client: OpenAiClient, turn: Turn, before: str, facts: tuple[Fact,
 def refusal_in(turn: Turn) -> Words | None:
     """A refusal in one of the messages, or in all of them read as one."""
     for text in (*(message.body for message in turn.messages), turn.text):
-        words = read_words(text)
-        if words is not None and words.kind in _REFUSALS:
+        words = classify.refusal_in(text)
+        if words is not None:
             return words
     return None
 
