@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks optouts", description=__doc__)
     parser.add_argument("file", type=Path, help="YAML list of {text, is_opt_out, language, kind}")
     parser.add_argument("--with-trained", action="store_true", help="count the texts that were trained on too")
-    parser.add_argument("--wrong", action="store_true", help="print the sentences read wrongly (never for a held-out set)")
+    parser.add_argument(
+        "--wrong", action="store_true", help="print the sentences read wrongly (never for a held-out set)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     options = parser.parse_args(arguments)
     try:
@@ -64,12 +66,18 @@ def main(arguments: list[str] | None = None) -> int:
         "left_out_as_trained": len(given) - len(kept),
         **shares(judged),
         "by": by_part(judged),
-        "false_stops_by": dict(Counter(f"{r.intent} by {r.reader.split(':')[0]}" for s, r in judged if _is_false_stop(s, r))),
+        "false_stops_by": dict(
+            Counter(f"{r.intent} by {r.reader.split(':')[0]}" for s, r in judged if _is_false_stop(s, r))
+        ),
         "milliseconds_each": milliseconds_each([sentence.text for sentence, _ in judged[:200]]),
     }
     if options.wrong:
-        figures["missed"] = [sentence.text for sentence, reading in judged if sentence.is_opt_out and not reading.suppress]
-        figures["stopped_falsely"] = [sentence.text for sentence, reading in judged if _is_false_stop(sentence, reading)]
+        figures["missed"] = [
+            sentence.text for sentence, reading in judged if sentence.is_opt_out and not reading.suppress
+        ]
+        figures["stopped_falsely"] = [
+            sentence.text for sentence, reading in judged if _is_false_stop(sentence, reading)
+        ]
     figures["holds"] = figures["recall"] >= RECALL and figures["false_stop_rate"] <= FALSE_STOPS
     if options.json:
         print(json.dumps(figures, ensure_ascii=False))
@@ -104,7 +112,7 @@ def read(path: Path) -> list[Sentence]:
 
 
 def unseen(given: Sequence[Sentence]) -> list[Sentence]:
-    """Those that no training sentence equals, case and marks apart; a keyword alone is the same wherever it is written."""
+    """Those that no training sentence equals, case and marks apart."""
     trained = {bare(text) for text, _ in (*sentences(), *refusal_sentences())}
     return [sentence for sentence in given if bare(sentence.text) not in trained]
 

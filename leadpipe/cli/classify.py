@@ -22,8 +22,9 @@ def classify(
 ) -> None:
     """Read each text by the rules and the local model, and print its meaning, one JSON object a line, in order.
 
-    Output: {"id", "intent", "suppress", "sentiment", "confidence"}. Needs no key, no ledger and no network. A line that
-    cannot be read is told on stderr with its number, the others are answered, and the exit code is 1.
+    What a text quotes below its own words, as email programs do, does not count. Output: {"id", "intent", "suppress",
+    "sentiment", "confidence"}. Needs no key, no ledger and no network. A line that cannot be read is told on stderr
+    with its number, the others are answered, and the exit code is 1.
 
     Example: echo '{"id": 1, "text": "can I stop by at 5?"}' | leadpipe classify --jsonl -
     """

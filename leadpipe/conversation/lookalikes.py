@@ -102,6 +102,21 @@ _SPANS: tuple[tuple[str, str], ...] = (
         r"(?<!no )(?<!que )(?<!no me )(?<!no nos )(?<!por que )(?<!y )(?<!ya )\b(sig(a|an|ame|anme)|continue|quiero seguir|quiero recibir|si quiero|mejor siga) (mand|envi|recib|avis|escrib|los|las|sus|informa)\w*|\b(agreg|anot|apunt|inscrib|suscrib|met)(a|e|ue|an|en|uen|es)?(me|nos|nme)\b( (a|en) (la|su|una) lista)?(?! (como no|en no|en la lista de no|no))"
         r"|\bpong(a|an)(me|nos)?( \w+)? en (la|su) lista (de (espera|correos|casas)|que)",
     ),
+    (
+        "zgoon",
+        r"(?<!not )(?<!dont )(?<!never )(?<!didnt )(?<!nor )(?<!was )(?<!no )(?<!my )(?<!would )\b(happy|glad|love|like|enjoy|excited|ok|fine|fine with|ok with|consent|agree|agreed|free|welcome|look forward|looking forward|mind) (to |with |getting |receiving )*(get|getting|receive|receiving|hearing from|hear from|being|reading|seeing|your|the|these)? ?(texts?|messages?|emails?|calls?|updates|alerts|listings|text me|call me|email me)\b(?! (to\b|never|less|to stop|stop))"
+        r"|\byou (may|can|could|are (free|welcome) to) (always |still |also |just )?(text|call|email|message|contact|reach|write)\b|(?<!dont )(?<!not )(?<!never )\b(have|has) (my )?permission to (text|call|email|contact)\b|\b(texts|messages|emails|list|listings) (are|is|have been) (very |so |really |super )?(great|helpful|useful|nice|good|lovely|fine|ok|welcome|appreciated)\b(?! but)"
+        r"|(?<!no )(?<!ni )\b(acepto|autorizo|me gusta|me gustan|me sirven|me encanta|me encantan|prefiero|quiero|quisiera|me gustaria) (que me (escrib|mand|llam|envi)\w+|recibir|sus (mensajes|correos)|seguir)\b|\bno me molestan? (que|los (mensajes|correos)|sus (mensajes|correos)|recibir)\b|\bkeep (em|them|those|it) coming\b",
+    ),
+    # a part of what is sent
+    (
+        "zpart",
+        r"\b(stop|quit|dont|no need to|please dont) (sending|send|showing|show|give|giving|offer|offering)( me| us)?( (any|more|the|those|these|all|any more|anymore|so many|big|new|old|more of))*( \w+)? (condos?|rentals?|apartments?|townho\w+|fixer\w*( uppers?)?|stairs|two stor\w+|ranch\w*|duplex\w*|mobile homes?|trailers?|foreclosures?|lots|land|(\d|one|two|three|four) bed\w*|\d\w*|ones|million|"
+        r"in (?!the\b|my\b|any\b|your\b)\w+|(anything|stuff|things|homes|houses|places|listings|properties) (in|over|above|under|below|with|without|that|past|outside|near|by|from|bigger|smaller|on)|same|pictures|photos|english|spanish|duplicates?|links|pdfs?)\b"
+        r"|\b(no|no more|stop with the|quit with the|enough with the|enough) (condos?|rentals?|apartments?|townho\w+|fixer( uppers?)?|two stor\w+|duplex\w*|mobile homes?|foreclosures?|million dollar|big|expensive|(\d|one|two|three|four) bed\w*|in \w+|listings (in|over|above|with)|houses (in|over|above|with)|homes (in|over|above|with)|more in)\b"
+        r"|\b(no|ya no|dejen? de|deja de|pare de) (me |nos )?(mand|envi|ensen|ofre|muestr)\w+( mas)? (de (dos|tres|un|una|\d\w*|ese|esa|mas de|renta|lo mismo)|condos?|departamentos?|apartamentos?|rentas?|(las|los|lo) (de|mismo|que)|casas (de|en|con|arriba)|terrenos?|fotos?|en ingles)\b|\bno (me |nos )?escriba\w* en ingles\b"
+        r"|\b(remove|take|drop|delete|skip|leave out|cut) (anything|everything|all|any|the ones|those|the) (over|above|under|below|with|without|in|near|condos|rentals|townhouses)\b",
+    ),
     # somebody else who does not stop, or was told to
     (
         "zothers",
@@ -123,7 +138,13 @@ _SPANS: tuple[tuple[str, str], ...] = (
         r"|\bno (contacte|llame|moleste|le diga|le llame|le escriba|hable con) (a |al |con )?(mi|el|la|los|mis|dueno|inquilino)( \w+)?",
     ),
     (
+        "zname",
+        r"\b(named|called|names?|apellid\w+|llama(n|mos|do)?|last name|boat|street|road|lane|shop|store|bar) (is |are |was |de |es )?(stop\w*|quit\w*|end|alto|basta|baja|unsubscribed?|cancel|parar?)( (lane|street|road|n go))?\b"
+        r"|\b(the )?word stop (on|in|at) (the|a)\b|\bstop (and |n )?(shop|go) (parking|store|market)\b|\bbaja california\b|\bel alto\b(?= (de|[.]|$))",
+    ),
+    (
         "zprefer",
+        r"\bdont (text|email|write|message|mail)( me| us)?( please)? (just |please |but |instead |rather )?call( me| us)?\b|\bdont call( me| us)?( please)? (just |please |but |instead |rather )?(text|email|write|message)( me| us)?\b|\b(text|call|email)( me)? dont (text|call|email)\b|"
         r"\b(better|best|instead|easier|faster) (by|via|with|to|in|on|through|if you) (text|email|phone|call|whatsapp)\w*|\b(text|texts|texting|email|emails|emailing|calls?|calling|whatsapp|phone|spanish|english)( me| us)?( (is|are|works?|would be|just|please))* (better|best|instead|easier)\b|\b(text|texts|texting|email|emails|calls?|calling|whatsapp) (is|are|works?|would be) (fine|ok|good|great)\b|\b(text|email|call) only\b"
         r"|\b(i|we) (prefer|like|rather|would rather) (text|texts|texting|email|emails|calls?|whatsapp|(to|get|have|a) (text|call|email|texts|emails))\b|\b(just|only|please|instead) (text|call|email|whatsapp)( me| us| my cell)\b|(?<!dont )(?<!not )(?<!never )(?<!stop )\b(call|text|email|use|try|contact) my (cell|mobile|new \w+|other \w+|gmail|personal \w+|home \w+|wife|husband)\b|\buse (this|the) (one|new|other)\b"
         r"|\bmejor (por |a |al |en |un )?(mensajes?|textos?|correo|whatsapp|celular|llam\w+|escrib\w+|email|audio|esp\w+|ingles|mand\w+|marqu\w+|en la \w+|despues|luego)\b|\b(solo|solamente|nomas|nada mas) por (mensaje|texto|correo|whatsapp)\b",

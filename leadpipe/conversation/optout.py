@@ -68,9 +68,11 @@ _OF_REFUSING = frozenset(
 _BETWEEN = frozenset(
     "the a an to of from for in on at by with and or be am is are was have has had do so all everything both wrong person "
     "guy man lady wo wish will leave let go up name any every make makes making getting here there one away sir maam dear "
-    "de la el los las del en por con y a al que se lo le un una son persona equivocado equivocada equivoco deme denme demen "
+    "hear heard from its theres no longer company broker commission board channel channels form forms way kind anywhere "
+    "de la el los las del en por con y a al que se lo le un una son persona equivocado equivocada equivoco deme denme demen can could would voy vamos "
     "dame den dar darme darnos denos doy dar solicito hasta".split()
 )
+_NO_INTEREST = re.compile(r"\b(not|no longer) (at all )?interested\b|\bno (me|nos) interesa\b")
 # "Text me, don't call" asks for a channel.
 _INVITES = re.compile(r"(^|[.] |please |favor )(text|call|email|message|write|llam|escrib|mand)\w* ?(me|us|nos)\b")
 
@@ -186,12 +188,13 @@ def _kind_of(words: str) -> tuple[Kind | None, Scope]:
 
 def _is_pure(words: str) -> bool:
     """Whether a text in plain form, look-alikes set aside, holds nothing but words of refusing; a question does not."""
+    words = _NO_INTEREST.sub("", words)
     parts = parts_of(words)
     return (
         len(parts) <= _PURE_WORDS
         and "?" not in parts
         and not _INVITES.search(words)
-        and all(part in _OF_REFUSING or (part == "x" and word in _BETWEEN) for part, word in zip(parts, words.split(), strict=True))
+        and all(part in _OF_REFUSING or word in _BETWEEN for part, word in zip(parts, words.split(), strict=True))
     )
 
 

@@ -59,6 +59,7 @@ OPT_OUT: tuple[str, ...] = (
     r"\b(enough|tired|sick|done) (with |of )?(the|these|your|all (the|these)|getting|ur|receiving|already with) (\w+ )?"
     r"(texts?|messages?|emails?|calls?|spam|texting|messaging)",
     r"\b(i am|im|i will|ill|am) (block|report)\w* (you|this|your|u)\b",
+    r"^(i |we )?dont want( this| these| any of (this|it))?( please)?( ?[.]|$)",
     r"\bblock(ing|ed) (you|this (number|sender)|your number)\b",
     r"\b(dont|do not|no|not) (want|need)( any)? (further|more) (contact|communications?)\b",
     r"\b(no|zero) (further|more|additional) (contact|communications?|texts?|messages?|emails?|calls?)\b",
@@ -113,11 +114,12 @@ OPT_OUT: tuple[str, ...] = (
 WRONG_NUMBER: tuple[str, ...] = (
     r"\b(the )?wrong (number|person|phone|cell|guy|girl|lady|man|dude|gal|email|contact|num|nbr|recipient|individual|#)\b(?! of\b)(?! (of )?(for|on) (the )?listing)",
     r"^(sorry )?wrong #",
+    r"\bmy name (is not|isnt|aint) [a-z]+|\b(yo )?no me llamo [a-z]+|\bmi nombre no es [a-z]+",
     r"\byou(ve| have)? reached (the|a|an|our|my) (?!out)(\w+ ){0,3}(office|business|company|store|shop|clinic|school|church|restaurant|fax|line)\b",
     r"\bincorrect (number|phone|email address|person|recipient)\b|\bmisdial\w*",
     r"\bwho is (this|dis)\b.*\b(never|didnt|not|dont) (asked|ask|signed|sign|contact|request|inquir|know you|looking)",
     r"\bi? ?(never|didnt) (asked|ask|signed up|sign up|requested|request|inquired|inquire|registered|register|subscribed|contacted|contact you|gave you|reached out|reach out|filled|fill)"
-    r" ?(for|to|about|you|out)? ?(this|these|that|any of this|anything|your|to be|info|information|texts|messages|you|any|my (number|info)|a form|a house|real estate)?( ?([.?]|$)| .*(who|number|wrong|where|how|stop|spam))",
+    r" ?(for|to|about|you|out)? ?(this|these|that|any of this|anything|your|to be|info|information|texts|messages|you|any|my (number|info)|a form|(a|any|the|your) (house|home|property|listing|place)|houses|homes|real estate)?( ?([.?]|$)| .*(who|number|wrong|where|how|stop|spam))",
     r"\bwho (is this|dis|is dis|r u|are you|you)\b.*\b(dont|do not|never) (know|heard|met)\b",
     r"^(no |nope |sorry |um |hi )*(thats|that is|that isnt|this is|this isnt|thats)( not)? (not )?me( ?[.]| sorry|$)(?<!^this is me)(?<!^thats me)",
     r"^(sorry |no |hi |hey |but )*(im|i am|this is) not (?!interested|looking|sure|ready|buying|selling|home|available|able|going|done|able|free|in |a |the |at |your |really |currently |very |from |that|so |too |ok|okay|comfortable|happy|working|moving|an )[a-z]+( ?[.]| sorry|$)",
@@ -147,11 +149,11 @@ WRONG_NUMBER: tuple[str, ...] = (
 )
 
 COMPLAINT: tuple[str, ...] = (
-    r"\b(hear|hearing) from (my|our|an?) (lawyer|attorney|legal)\b",
+    r"\b(hear|hearing) from (my|our|an?) (lawyers?|attorneys?|legal)\b",
     r"\b(call|calling|contact|contacting|consult\w*|get|getting|have|having|hire|hiring|speak\w* (to|with)|talk\w* (to|with)|forward\w*( this)? to|"
     r"turn\w* (this|it) over to|send\w* (this|it) to) (my|our|a|an) (lawyer|attorney|legal team)\b(?! (look|review|about the (contract|deed|title|closing)|to (review|look|help|do the)))",
     r"\b(my|our) (lawyer|attorney) will (be )?(contact|call|reach|sue|hear|in touch|handle this harass)\w*",
-    r"\b(sue|suing) (you|your|u|this)\b|\bgoing to sue\b|\b(will|gonna) sue\b|\bsee you in court\b|\btake (you|this) to court\b",
+    r"\b(sue|suing) (you|your|u|this)\b|\bgoing to sue\b|\b(will|gonna) sue\b|\bsee (you|me) in court\b|\btake (you|this) to court\b",
     r"\b(lawsuit|class action|legal action|small claims)\b(?!.*\b(hoa|title|neighbor|property has|divorce)\b)",
     r"\bsee (you|u|yall) in court\b|\btcpa\b|\b(file|filing|filed|make|making|submit\w*|lodge) (a |an |formal |my )*(complaint|grievance|report) ?(with|against|to|about|$|[.])",
     r"\b(fcc|ftc|attorney general|better business bureau|bbb|consumer protection|state board|real estate commission|licensing board|real estate board)\b(?!.*\b(rating|accredited|rated)\b)",

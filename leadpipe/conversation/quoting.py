@@ -1,7 +1,8 @@
 """What a person wrote in an email, without what their mail program quoted below it.
 
-What lives here: cutting, of an email and of any text whose channel is not known. What does not: reading the words. An opt-out hint quoted from our own mail must never read as
-an opt-out, and an answer that cannot be told from the quote is kept whole rather than lost.
+What lives here: cutting, of an email and of any text whose channel is not known. What does not: reading the words. An
+opt-out hint quoted from our own mail must never read as an opt-out, and an answer that cannot be told from the quote is
+kept whole rather than lost.
 """
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ def cut_quoted(text: str) -> str:
 
 
 def own_words(text: str) -> str:
-    """A text of any channel without what it quotes; one of a single line quotes nothing below itself.
-    """
+    """A text of any channel without what it quotes; one of a single line quotes nothing below itself."""
     if "\n" not in text.strip():
         return text
     return cut_quoted(text)

@@ -21,8 +21,6 @@ from leadpipe.conversation.plain import plain
 from leadpipe.conversation.word_parts import part_of, parts_of
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
 REFUSALS = frozenset({"opt_out", "wrong_number", "complaint"})
@@ -31,6 +29,8 @@ LONGEST = 600
 # Weight of the four kinds of features, and the regression's C; all by grouped cross-validation.
 _WEIGHTS = {"words": 1.0, "letters": 0.8, "parts": 1.0, "phrases": 0.2}
 _C = 8.0
+# Wrong numbers and complaints are few among the sentences.
+_RARE = 2.0
 _PHRASES = (
     ("opt_out", phrases.OPT_OUT),
     ("wrong_number", phrases.WRONG_NUMBER),
@@ -43,7 +43,7 @@ _ABOUT_ELSE = frozenset({"home", "meet", "when", "other"})
 class RefusalModel:
     """The trained regression."""
 
-    def __init__(self, views: dict[str, TfidfVectorizer], regression: LogisticRegression) -> None:
+    def __init__(self, views: dict[str, Any], regression: LogisticRegression) -> None:
         self._views = views
         self._regression = regression
 
@@ -59,26 +59,32 @@ class RefusalModel:
 def load() -> RefusalModel:
     """The model of this process, trained once."""
     pairs = (*local_model.sentences(), *local_model.refusal_sentences())
-    return train([text for text, _ in pairs], [intent in REFUSALS for _, intent in pairs])
+    return train(pairs)
 
 
-def train(texts: Sequence[str], refuses: Sequence[bool]) -> RefusalModel:
-    """A model of these sentences."""
+def train(pairs: Sequence[tuple[str, str]]) -> RefusalModel:
+    """A model of these sentences, each with its intent."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
+    # scikit-learn's stubs know neither an analyzer that is a function nor a norm that is none.
+    tfidf: Any = TfidfVectorizer
     views = {
-        "words": TfidfVectorizer(analyzer="word", ngram_range=(1, 3), sublinear_tf=True, token_pattern=r"[^\s.?]+"),
-        "letters": TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
-        "parts": TfidfVectorizer(analyzer=_as_is, sublinear_tf=True, min_df=2),
-        "phrases": TfidfVectorizer(analyzer=_as_is, binary=True, use_idf=False, norm=None),
+        "words": tfidf(analyzer="word", ngram_range=(1, 3), sublinear_tf=True, token_pattern=local_model.WORD),
+        "letters": tfidf(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
+        "parts": tfidf(analyzer=_as_is, sublinear_tf=True, min_df=2),
+        "phrases": tfidf(analyzer=_as_is, binary=True, use_idf=False, norm=None),
     }
     regression = LogisticRegression(C=_C, solver="liblinear", random_state=local_model.SEED)
-    regression.fit(_matrix(views, texts, learns=True), list(refuses))
+    regression.fit(
+        _matrix(views, [text for text, _ in pairs], learns=True),
+        [intent in REFUSALS for _, intent in pairs],
+        sample_weight=[_RARE if intent in {"wrong_number", "complaint"} else 1.0 for _, intent in pairs],
+    )
     return RefusalModel(views, regression)
 
 
-def _matrix(views: dict[str, TfidfVectorizer], texts: Sequence[str], *, learns: bool) -> csr_matrix:
+def _matrix(views: dict[str, Any], texts: Sequence[str], *, learns: bool) -> Any:
     from scipy.sparse import hstack
 
     read = [set_aside(plain(text)[:LONGEST]) for text in texts]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import optouts
 from leadpipe.conversation.classify import SUPPRESSING, classify_many
-from leadpipe.conversation.local_model import INTENTS, sentences
+from leadpipe.conversation.local_model import INTENTS, refusal_sentences, sentences
+from leadpipe.conversation.lookalikes import SIGNS, set_aside
 from leadpipe.conversation.optout import read_words
-from tests.conversation.scoring import Judged, judge, score
+from leadpipe.conversation.plain import plain
+from tests.conversation.scoring import HERE, Judged, judge, score
+
+BLIND = HERE / "sentences_blind.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +33,59 @@ def share(hits: list[bool]) -> float:
 
 @pytest.mark.parametrize("name", ["test", "fresh"])
 def test_the_sentences_that_measure_were_not_trained_on(name: str) -> None:
-    trained = {text.strip().lower() for text, _ in sentences()}
+    trained = {text.strip().lower() for text, _ in (*sentences(), *refusal_sentences())}
     # One-word messages (STOP, Unsubscribe) are the same wherever they are written down.
     shared = {t for t, _, _, _ in judge(name) if t.strip().lower() in trained and len(t.split()) > 2}
     assert not shared
+
+
+def test_the_figure_of_opt_outs_is_printed_by_language_and_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {
+            "text": "kindly have my number taken off that list of yours",
+            "is_opt_out": True,
+            "language": "en",
+            "kind": "sms",
+        },
+        {"text": "¿sigue en venta la casita azul de don Beto?", "is_opt_out": False, "language": "es", "kind": "email"},
+        {"text": "take me off this list", "is_opt_out": True, "language": "en", "kind": "sms"},
+    ]
+    file = tmp_path / "sentences.yaml"
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    assert optouts.main([str(file), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["sentences"], figures["left_out_as_trained"]) == (3, 1)
+    assert (figures["recall"], figures["false_stop_rate"], figures["holds"]) == (1.0, 0.0, True)
+    assert figures["by"]["en sms"]["caught"] == 1
+    file.write_text(
+        json.dumps([{"text": "is it sold yet or not", "is_opt_out": True, "language": "en", "kind": "sms"}])
+    )
+    assert optouts.main([str(file), "--wrong"]) == 1
+    assert "missed: 'is it sold yet or not'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["[]", "- {text: stop}", "{", "just words"])
+def test_a_file_of_sentences_that_cannot_be_read_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "sentences.yaml"
+    file.write_text(content, encoding="utf-8")
+    assert optouts.main([str(file)]) == 2
+    assert optouts.main([str(tmp_path / "none.yaml")]) == 2
+
+
+def test_no_sentence_of_the_blind_set_was_trained_on() -> None:
+    given = optouts.read(BLIND)
+    assert optouts.unseen(given) == given
+
+
+def test_opt_outs_that_a_stranger_wrote_are_found_and_little_else_is_stopped() -> None:
+    """209 opt-outs and 227 replies picked to be hard; see docs/conversation.md for how far to trust it."""
+    judged = optouts.judge(optouts.read(BLIND))
+    found = optouts.shares(judged)
+    assert found["recall"] >= optouts.RECALL, [s.text for s, r in judged if s.is_opt_out and not r.suppress]
+    assert found["caught_or_seen"] == found["opt_outs"]
+    assert found["false_stop_rate"] <= 0.01, [s.text for s, r in judged if r.suppress and not s.is_opt_out]
 
 
 def test_the_test_set_has_several_hundred_sentences_of_every_intent(judged: Judged) -> None:
@@ -123,6 +179,69 @@ def test_a_stop_that_is_none_suppresses_nothing(text: str) -> None:
 def test_a_refusal_suppresses_however_it_is_typed(text: str) -> None:
     reading = classify_many([text])[0]
     assert reading.suppress, reading
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes please.\n\nOn Tue, Mar 3, 2026 at 9:14 AM Ana Lee <ana@example.com> wrote:\n> Reply STOP to unsubscribe.",
+        "¿Cuánto cuesta?\n\n> Para dejar de recibir estos mensajes, responda BAJA.",
+        "Send it over\n\n-----Original Message-----\nFrom: Ana <a@example.com>\nTo stop these click unsubscribe",
+        "Signed.\n\n--\nIf you are not the intended recipient delete it and do not contact us.",
+        "Liked “Hi Jo, still looking? Reply STOP to end”",
+        "Thanks for calling Ruiz Tires! We are closed. Text STOP to cancel.",
+        "I'm driving with Do Not Disturb While Driving turned on. I'll see your message when I arrive.",
+        "Respuesta automática: fuera de la oficina. No responda a este mensaje.",
+    ],
+)  # fmt: skip
+def test_what_is_quoted_or_said_by_a_machine_stops_nothing(text: str) -> None:
+    assert not classify_many([text])[0].suppress
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unsubscribe\n\nOn Tue, Mar 3, 2026 at 9:14 AM Ana Lee <ana@example.com> wrote:\n> Are you still looking?",
+        "On Tue, Mar 3, 2026 Ana Lee <ana@example.com> wrote:\n> Still looking?\n\nplease take me off your list",
+        "> ¿Sigue buscando?\n\nya no me escriban por favor",
+        "Stop.\n\nThanks,\nJim\n\n--\nHale Roofing",
+        "I replied STOP twice and still get these. Reply STOP to end, it says. So: stop.",
+        "can't stop by on Friday, and please stop texting my wife",
+        "the bus stop is fine but take me off your list",
+    ],
+)
+def test_cutting_and_setting_aside_hide_no_refusal(text: str) -> None:
+    assert classify_many([text])[0].suppress
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("can I stop by at 5?", "zplace"),
+        ("take my house off the market", "zdropother"),
+        ("please don't stop sending these", "zgoon"),
+        ("hay que dar de baja la luz", "zbajaotra"),
+        ("the tenant won't leave me alone", "zothers"),
+    ],
+)
+def test_words_said_of_something_else_are_set_aside(text: str, sign: str) -> None:
+    assert sign in SIGNS
+    assert sign in set_aside(plain(text)).split()
+
+
+def test_a_phrase_among_other_words_is_not_certain() -> None:
+    pure, mixed = (
+        read_words("take me off your list please"),
+        read_words("go away for a week, said my doctor, take us off"),
+    )
+    assert pure is not None
+    assert pure.is_certain
+    assert mixed is None or not mixed.is_certain
+
+
+@pytest.mark.parametrize("text", ["subscribe me", "please subscribe me", "start please"])
+def test_a_wish_to_begin_is_no_slip_of_unsubscribe(text: str) -> None:
+    assert not classify_many([text])[0].suppress
 
 
 @pytest.mark.parametrize("text", ["not interested", "no thanks", "we already bought a house", "ya compramos, gracias"])

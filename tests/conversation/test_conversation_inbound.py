@@ -148,6 +148,17 @@ def test_help_by_text_is_answered_by_the_carrier_and_by_whatsapp_is_read(
     assert rows("select channel from ledger.inbound_messages where read_at is null") == [{"channel": "whatsapp"}]
 
 
+@pytest.mark.parametrize(
+    "words", ["unsubscribed from the other agency, show me yours", "we go away on Monday, the tenant will let you in"]
+)
+def test_a_phrase_among_other_words_waits_for_the_reader(
+    add_person: AddPerson, say: Say, rows: Rows, words: str
+) -> None:
+    add_person()
+    assert say(words).result == "unread"
+    assert rows(SUPPRESSED) == []
+
+
 def test_a_wrong_number_leaves_every_person_who_had_it_and_keeps_their_email(
     add_person: AddPerson, write: Write, say: Say, rows: Rows
 ) -> None:
