@@ -223,6 +223,7 @@ def _read(path: Path) -> dict[str, Any]:
     from dotenv import dotenv_values
 
     from leadpipe.errors import ConfigurationError
+    from leadpipe.setting_sources import read_env_file
 
     try:
         if path.suffix.lower() in {".yaml", ".yml", ".json"}:
@@ -231,6 +232,8 @@ def _read(path: Path) -> dict[str, Any]:
                 return {str(name): value for name, value in read.items()}
             raise ConfigurationError(f"--settings {path} holds no names with values")
         path.read_text(encoding="utf-8")
+        if faults := read_env_file(path).faults:
+            raise ConfigurationError(f"--settings: {'; '.join(faults)}")
         values = dotenv_values(path, interpolate=False)
         return {name: value for name, value in values.items() if name.lower().startswith(_PREFIX)}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -162,6 +162,7 @@ def test_a_settings_file_may_declare_an_emergency(tmp_path: Path, name: str, wor
     [
         ("LEADPIPE_SMS_DISABLED_STATE=IL\n", "sms_disabled_state is no setting; did you mean sms_disabled_states?"),
         ("LEADPIPE_SMS_DISABLED_STATES=Texas\n", "LEADPIPE_SMS_DISABLED_STATES: 'Texas' is no state"),
+        ("LEADPIPE_SMS_DISABLED_STATES TX\n", "team.env line 2 cannot be read; write NAME=value there"),
         ("LEADPIPE_XYZZY=1\n", "xyzzy is no setting; docs/configuration.md has all"),
     ],
 )
