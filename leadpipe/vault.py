@@ -23,6 +23,7 @@ def read_vault(settings: Settings) -> dict[str, Any]:
         TransientError: AWS does not answer.
     """
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
     name = settings.secrets_manager_name
@@ -33,7 +34,10 @@ def read_vault(settings: Settings) -> dict[str, Any]:
         aws_secret_access_key=settings.aws_secret_access_key.get_secret_value() or None,
     )
     try:
-        text = session.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
+        # Every command reads it, the kill switch too: botocore's own minutes of waiting would be too long.
+        patience = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        client = session.client("secretsmanager", config=patience)
+        text = client.get_secret_value(SecretId=name).get("SecretString", "")
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         raise ConfigurationError(

@@ -6,6 +6,7 @@ What lives here: taking home and database and leaving out what is wrong, the war
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ def emergency_settings() -> Emergency:
     found = load_emergency_settings()
     if found.warning:
         home = found.settings.home.absolute()
-        typer.echo(f"{found.warning}; this command goes on without them, in {home}", err=True)
+        typer.echo(f"{found.warning}; this command goes on without what is wrong, in {home}", err=True)
     return found
 
 
@@ -55,7 +56,7 @@ def load_emergency_settings(*, env_file: Path | None = Path(".env")) -> Emergenc
     """
     from pydantic import ValidationError
 
-    from leadpipe.errors import LeadpipeError
+    from leadpipe.errors import LeadpipeError, TransientError
     from leadpipe.setting_sources import in_environment, read_env_file, wrong_fields
     from leadpipe.settings import Settings, load_settings, of_the_demo
     from leadpipe.vault import read_vault
@@ -87,12 +88,13 @@ def load_emergency_settings(*, env_file: Path | None = Path(".env")) -> Emergenc
             settings = of_the_demo(settings)
             if settings.secrets_manager_name and not is_vault_read:
                 is_vault_read = True
-                try:
-                    kept = read_vault(settings)
-                except LeadpipeError:  # the warning tells it
-                    left_out |= {"sending"} - settings.model_fields_set
-                else:
+                kept: dict[str, Any] | None = None
+                if not isinstance(error, TransientError):  # AWS does not answer; a stop does not wait for it twice
+                    with suppress(LeadpipeError):  # the warning tells it
+                        kept = read_vault(settings)
+                if kept is not None:
                     values |= {name: value for name, value in kept.items() if name not in settings.model_fields_set}
                     continue
+                left_out |= {"sending"} - settings.model_fields_set
             return Emergency(settings=settings, left_out=frozenset(left_out), warning=warning)
         raise

@@ -67,7 +67,7 @@ def test_the_kill_switch_works_beside_a_wrong_setting_and_warns_of_it(
     assert (stopped.exit_code, stopped.stdout.split(" since")[0]) == (0, "all sending is stopped"), stopped.output
     (line,) = stopped.stderr.splitlines()
     assert "LEADPIPE_SENDING: write off, allowlist, sandbox or live, not 'lvie'" in line
-    assert line.endswith(f"this command goes on without them, in {server_home}")
+    assert line.endswith(f"this command goes on without what is wrong, in {server_home}")
     with ledger_engine.connect() as connection:
         assert switch.read(connection).is_stopped
     shown = CliRunner().invoke(main.app, ["sending", "status"])

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from leadpipe.cli.emergency import load_emergency_settings
 from leadpipe.cli.services import setting_variables
 from leadpipe.errors import ConfigurationError
 from leadpipe.settings import load_settings
@@ -79,3 +80,21 @@ def test_a_secret_that_cannot_be_used_is_named_and_its_content_is_not_told(
     with pytest.raises(ConfigurationError, match=says) as caught:
         load_settings(env_file=None)
     assert "hush-hush" not in str(caught.value)
+
+
+def test_a_stop_finds_the_database_in_a_secret_that_holds_something_wrong_too(vault: Any) -> None:
+    keep(vault, {"database_url": "postgresql:///team", "cap_per_day": "hush-hush"})
+    found = load_emergency_settings(env_file=None)
+    assert (found.settings.database_url, found.left_out) == ("postgresql:///team", {"cap_per_day"})
+    assert f"LEADPIPE_CAP_PER_DAY: write a whole number (in the AWS secret {NAME})" in found.warning
+    assert "hush-hush" not in found.warning
+
+
+def test_a_stop_works_without_the_secret_and_says_that_the_mode_is_not_known(
+    vault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del vault
+    monkeypatch.setenv("LEADPIPE_DATABASE_URL", "postgresql:///team")
+    found = load_emergency_settings(env_file=None)
+    assert (found.settings.database_url, found.left_out) == ("postgresql:///team", {"sending"})
+    assert "ResourceNotFoundException" in found.warning
