@@ -50,7 +50,7 @@ OPT_OUT: tuple[str, ...] = (
     r"association|escrow|insurance|pmi|program|deal|lease|offer))",
     r"\b(leave|let) (me|us) (the \w+ )?(alone|be|in peace)\b",
     r"\b(go away|get lost|buzz off|take a hike|beat it|scram|kick rocks|drop dead|piss off|back off|bugger off|f+u?c?k? off|fuck (you|u)|screw you|eff off|get out of my phone)\b",
-    r"\b(lose|forget|drop|erase) (my|this) (number|email|phone)\b",
+    r"\b(lose|forget|drop|erase) (my|this) (number|email|phone)\b|\blose (the|our) number\b",
     r"\b(dont|no longer|not|never) (want|wish|care|need)( to)?( ever)? (get|getting|receive|receiving|hear|be contacted|be texted|"
     r"be called|be emailed|be messaged|your|these|any( more| further| other)? (texts?|messages?|emails?|calls?|contact|communication)|"
     r"(any )?more (texts?|messages?|emails?|calls?)|texts|messages|emails|calls)\b(?! (outbid|approval|back|price|too|about (the )?(schools|area)))",
@@ -89,6 +89,7 @@ OPT_OUT: tuple[str, ...] = (
     # Spanish
     r"\b(paren|pare|parenle|parale) ya (con|de)\b|\bya no (me|nos) (contact|escrib|mand|llam|envi)(e|en|a|an)\b|\bya no mand(e|en)\b",
     r"\bno (me )?(este|esten|anden) (mand|escrib|llam|molest|envi)\w+|\b(quiero|como)( me)? (salgo|salir|salirme) de (la|esta|su|esto)\b|\bme quiero salir\b",
+    r"\b(no|nunca|jamas) (me |nos |le |les )?(vuelv(a|an|as|o)|volv(ais|amos)) a (escribir|mandar|contactar|llamar|enviar|molestar|textear|hablar|buscar|marcar|insistir|preguntar)(me|nos|le)?\b",
     rf"\b(no|ya no|nunca|jamas) (me|nos|le|les|te)? ?(vuelv(a|an|as) a )?{_ENDINGS_ES}\b(?! (antes|despues|hasta|de la|el precio))"
     r"(?= ?(a |al |mas|nunca|por favor|mensajes|textos|correos|emails|de |otra|nada|este|a este|en |$|[.?]|ya|ni |llam\w|whatsapp|sms|informa\w+|publicidad|tanto\w*|me))",
     r"\b(ya )?no (quiero|queremos|deseo|deseamos|quisiera|necesito) (que me |que nos |seguir |mas |recib\w+|saber|sus |estos |ningun)"
