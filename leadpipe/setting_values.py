@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -103,6 +104,11 @@ def _zone(name: str) -> str:
     return name
 
 
+def _unless_empty(value: object) -> object:
+    """A line like ``LEADPIPE_PLANS_PATH=`` sets nothing; as a path it would be the current folder."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 def _moment(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -163,3 +169,5 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 Url = Annotated[str, AfterValidator(_url)]
 Unguessable = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 AgeKey = Annotated[SecretStr, AfterValidator(_age_key)]
+MaybePath = Annotated[Path | None, BeforeValidator(_unless_empty)]
+MaybeText = Annotated[str | None, BeforeValidator(_unless_empty)]

@@ -23,6 +23,8 @@ from leadpipe.setting_values import (
     ByState,
     CommaList,
     Contacts,
+    MaybePath,
+    MaybeText,
     Moment,
     Names,
     States,
@@ -59,10 +61,10 @@ class Settings(BaseSettings):
 
     # places
     home: Path = Field(Path(".leadpipe"), description="Folder for everything the embedded services keep.")
-    database_url: str | None = Field(
+    database_url: MaybeText = Field(
         None, description="PostgreSQL of your own (postgresql://...); empty starts the embedded server."
     )
-    lake_path: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
+    lake_path: MaybeText = Field(None, description="Folder or s3://bucket/prefix of the lake; empty: HOME/lake.")
     compute_logs_path: str = Field("", description="s3://bucket/prefix for the logs of runs; empty: HOME/dagster.")
     team_timezone: Zone = Field("America/Chicago", description="IANA zone of the team; business days and nightly runs.")
 
@@ -115,7 +117,7 @@ class Settings(BaseSettings):
     not_interested_stage: str = Field(
         "Nurture", description="FUB stage of a lead who says they are not interested; empty moves no stage."
     )
-    plans_path: Path | None = Field(None, description="Folder of the team's plan files; empty: the built-in plans.")
+    plans_path: MaybePath = Field(None, description="Folder of the team's plan files; empty: the built-in plans.")
     linger_seconds: int = Field(
         45, ge=0, description="A first-touch or reply run waits so long for more work before it ends."
     )
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
     )
     assistant_name: str = Field("automated assistant", description="How the assistant calls itself.")
     alert_urls: CommaList = Field((), description="Apprise URLs for alerts, comma-separated.")
-    spend_csv: Path | None = Field(None, description="CSV month,source,spend_usd for marts.source_roi.")
+    spend_csv: MaybePath = Field(None, description="CSV month,source,spend_usd for marts.source_roi.")
     marts_every_minutes: int = Field(3, ge=1, description="How often the marts are rebuilt.")
 
     # Follow Up Boss
@@ -200,7 +202,7 @@ class Settings(BaseSettings):
         "ask",
         description="An erased person's record in FUB: ask gives the agent a task, delete deletes it there.",
     )
-    erasures_path: Path | None = Field(
+    erasures_path: MaybePath = Field(
         None, description="File that lists erasures for a restore, kept with the backups; empty: in HOME/privacy."
     )
     retention: Literal["dry_run", "on"] = Field(
@@ -214,10 +216,10 @@ class Settings(BaseSettings):
     zillow_base_url: Url = Field(
         "https://files.zillowstatic.com/research/public_csvs", description="Zillow Research files."
     )
-    zillow_folder: Path | None = Field(None, description="Folder of Zillow Research files to read instead.")
+    zillow_folder: MaybePath = Field(None, description="Folder of Zillow Research files to read instead.")
 
     # chaos (leadpipe chaos alone sets these)
-    failpoints: Path | None = Field(
+    failpoints: MaybePath = Field(
         None, description="Folder of traps at which processes kill themselves; only with sending=sandbox."
     )
     chaos_without: CommaList = Field(

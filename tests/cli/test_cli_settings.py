@@ -90,6 +90,11 @@ def test_what_is_right_is_taken_as_the_ledger_writes_it() -> None:
     assert given(BACKUP_KEY=secret, GO_LIVE_AT="", SMS_DISABLED_STATES="").go_live_at is None
 
 
+@pytest.mark.parametrize("name", ["PLANS_PATH", "SPEND_CSV", "ERASURES_PATH", "ZILLOW_FOLDER", "DATABASE_URL"])
+def test_an_empty_line_sets_nothing(name: str) -> None:
+    assert getattr(given(**{name: ""}), name.lower()) is None
+
+
 def test_every_wrong_setting_is_named_with_where_it_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEADPIPE_CAP_PER_DAY", "many")
     words = refusal(RETENTION="foo", CAP_PER_DAY="7")
