@@ -120,8 +120,15 @@ def _is_licence_missing(case: Case, facts: Facts, pack: Pack, settings: PolicySe
 
 def _is_silent_about_assistant(case: Case, pack: Pack, settings: PolicySettings) -> bool:
     """Words that do not say that an assistant writes, where the team's assistant does (C42)."""
-    says = pack.patterns.get("ai_disclosure")
-    return bool(settings.assistant_name) and says is not None and not says.search(case.body or "")
+    if not settings.assistant_name or "ai_disclosure" not in pack.patterns:
+        return False
+    # It mostly stands in the last lines.
+    return not any(_says_assistant(paragraph, pack) for paragraph in reversed((case.body or "").split("\n\n")))
+
+
+@lru_cache(maxsize=65536)
+def _says_assistant(paragraph: str, pack: Pack) -> bool:
+    return bool(pack.patterns["ai_disclosure"].search(paragraph))
 
 
 @lru_cache(maxsize=65536)

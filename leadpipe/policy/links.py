@@ -33,15 +33,11 @@ _WITH_SCHEME = re.compile(
 _NAME = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)+")
 
 
+@lru_cache(maxsize=65536)
 def hosts_in(words: str) -> tuple[str, ...]:
     """Every host that a link in the words leads to, each once, as the resolver sees it; of an address its domain."""
     if _MAY_LINK.search(words) is None:
         return ()
-    return _hosts_in(words)
-
-
-@lru_cache(maxsize=16384)
-def _hosts_in(words: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", words.translate(_UNSEEN)).translate(_DOTS)
     hosts = [_host(found[1]) for found in _WITH_SCHEME.finditer(text)]
     # What stands before an "@" is nobody's host, and a path is no name.
