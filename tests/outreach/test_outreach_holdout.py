@@ -30,11 +30,11 @@ def plan_of(folder: Path, holdout_pct: float) -> Plan:
 
 
 def test_the_share_is_kept_and_a_larger_group_keeps_who_was_in_the_smaller(tmp_path: Path) -> None:
-    tenth, quarter = plan_of(tmp_path, 10), plan_of(tmp_path, 25)
+    nobody, tenth, quarter = plan_of(tmp_path, 0), plan_of(tmp_path, 10), plan_of(tmp_path, 25)
     held_out = {number for number in range(20_000) if tenth.holds_out(number)}
     assert 0.09 < len(held_out) / 20_000 < 0.11
     assert all(quarter.holds_out(number) for number in held_out)
-    assert not any(plan_of(tmp_path, 0).holds_out(number) for number in held_out)
+    assert not any(nobody.holds_out(number) for number in held_out)
 
 
 def test_the_groups_of_two_plans_are_drawn_apart(tmp_path: Path) -> None:
