@@ -7,20 +7,19 @@ What lives here: arguments, files and printing; no contact detail is ever printe
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadpipe.cli.columns import read_columns
 from leadpipe.cli.failing import failing
+from leadpipe.cli.opened import opened_runtime
 
 if TYPE_CHECKING:
     from leadpipe.consents.held import Held
     from leadpipe.consents.report import Imported
-    from leadpipe.runtime import Runtime
 
 app = typer.Typer(
     help="What people agreed to: bring in files of consents, show those of one person.",
@@ -58,7 +57,7 @@ def import_(
     Example: leadpipe consents import signups.csv --map signups.yaml --dry-run
     """
     from leadpipe.consents.importing import import_file
-    from leadpipe.consents.mapping import read_mapping
+    from leadpipe.consents.mapping import FIELDS, read_mapping
     from leadpipe.consents.report import Told
 
     def tell(told: Told) -> None:
@@ -67,8 +66,8 @@ def import_(
         elif dry_run:
             typer.echo(json.dumps(asdict(told)) if as_json else told.words())
 
-    pairs = dict(_pair(each) for each in column or ())
-    with failing(), _runtime() as runtime:
+    pairs = read_columns(column, FIELDS)
+    with failing(), opened_runtime() as runtime:
         columns = read_mapping(map_, pairs, timezone=runtime.settings.team_timezone)
         found = import_file(
             runtime.engine,
@@ -98,7 +97,7 @@ def list_(
     """
     from leadpipe.consents.held import held
 
-    with failing(), _runtime() as runtime, runtime.engine.connect() as connection:
+    with failing(), opened_runtime() as runtime, runtime.engine.connect() as connection:
         found = held(connection, person, settings=runtime.settings, now=runtime.clock.now())
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], default=str))
@@ -132,24 +131,3 @@ def _shown(each: Held) -> str:
         f"{each.id}: {each.channel} {each.level}{worth}, {each.at:%Y-%m-%d %H:%M} UTC{until}, for {each.scope}, to "
         f"{each.seller or 'nobody named'}, from {each.source}; proof: {', '.join(each.proof) or 'none'}{refused}"
     )
-
-
-def _pair(given: str) -> tuple[str, str]:
-    from leadpipe.consents.mapping import FIELDS
-
-    ours, is_pair, theirs = given.partition("=")
-    if not is_pair or ours not in FIELDS:
-        typer.echo(f"--column {given} is not OURS=THEIRS; ours are {', '.join(FIELDS)}", err=True)
-        raise typer.Exit(2)
-    return ours, theirs
-
-
-@contextmanager
-def _runtime() -> Generator[Runtime]:
-    from leadpipe.runtime import open_runtime
-
-    runtime = open_runtime()
-    try:
-        yield runtime
-    finally:
-        runtime.close()

@@ -7,17 +7,13 @@ storing and replaying (``gateway``).
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from leadpipe.cli.failing import failing
-
-if TYPE_CHECKING:
-    from leadpipe.runtime import Runtime
+from leadpipe.cli.opened import opened_runtime
 
 app = typer.Typer(
     help="Webhooks, callbacks and replies as they came in.",
@@ -47,7 +43,7 @@ def list_rows(
         if given is not None and given not in known:
             typer.echo(f"{name} {given} is unknown; use {', '.join(known)}", err=True)
             raise typer.Exit(2)
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         found = rows(runtime, state=state, source=source, limit=limit)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in found], indent=2, default=str))
@@ -82,7 +78,7 @@ def replay(
     if not ids and not kept_aside:
         typer.echo("name the rows to replay, or --kept-aside; `leadpipe inbox list` shows them", err=True)
         raise typer.Exit(2)
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         if kept_aside:
             wanted += [row.id for row in reversed(rows(runtime, state="kept_aside", limit=10_000))]
         done = give_again(runtime, list(dict.fromkeys(each for each in wanted if each is not None)))
@@ -95,14 +91,3 @@ def replay(
             typer.echo("nothing to replay")
     if any(each.is_failed for each in done):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _runtime() -> Generator[Runtime]:
-    from leadpipe.runtime import open_runtime
-
-    runtime = open_runtime()
-    try:
-        yield runtime
-    finally:
-        runtime.close()

@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from leadpipe.cli.columns import read_columns
 from leadpipe.cli.failing import failing
-
-if TYPE_CHECKING:
-    from leadpipe.runtime import Runtime
+from leadpipe.cli.opened import opened_runtime
 
 app = typer.Typer(
     help="What do-not-call lists and the reassigned-numbers database say of our numbers.",
@@ -46,10 +45,10 @@ def import_(
 
     Example: leadpipe numbers import reassigned answers.csv --day 2026-11-20 --column number=TN --column result=Response
     """
-    from leadpipe.messaging.number_checks import import_file
+    from leadpipe.messaging.number_checks import COLUMNS, import_file
 
-    columns = dict(_pair(each) for each in column or ())
-    with failing(), _runtime() as runtime:
+    columns = read_columns(column, COLUMNS)
+    with failing(), opened_runtime() as runtime:
         found = import_file(
             runtime.engine,
             file,
@@ -85,7 +84,7 @@ def export(
     from leadpipe.messaging.number_checks import to_ask
     from leadpipe.policy.pack_file import load_pack
 
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         now = runtime.clock.now()
         pack = load_pack(now.date())
         rows = list(
@@ -105,7 +104,7 @@ def status(as_json: AsJson = False) -> None:
     """
     from leadpipe.messaging import number_checks
 
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         found = number_checks.status(runtime.engine)
     if as_json:
         typer.echo(json.dumps(found, default=str))
@@ -126,24 +125,3 @@ def _written(file: Path) -> Generator[Any]:
             yield csv.writer(stream)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error}") from error
-
-
-def _pair(given: str) -> tuple[str, str]:
-    ours, is_pair, theirs = given.partition("=")
-    from leadpipe.messaging.number_checks import COLUMNS
-
-    if not is_pair or ours not in COLUMNS:
-        typer.echo(f"--column {given} is not OURS=THEIRS; ours are {', '.join(COLUMNS)}", err=True)
-        raise typer.Exit(2)
-    return ours, theirs
-
-
-@contextmanager
-def _runtime() -> Generator[Runtime]:
-    from leadpipe.runtime import open_runtime
-
-    runtime = open_runtime()
-    try:
-        yield runtime
-    finally:
-        runtime.close()

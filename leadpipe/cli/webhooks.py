@@ -7,18 +7,17 @@ What lives here: arguments and printing. What does not: the comparison and the c
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leadpipe.cli.failing import failing
+from leadpipe.cli.opened import opened_runtime
 
 if TYPE_CHECKING:
     from leadpipe.crm.custom_fields import Field
     from leadpipe.crm.webhooks import Hook
-    from leadpipe.runtime import Runtime
 
 app = typer.Typer(
     help="Our webhooks and custom fields at Follow Up Boss: install, look at, remove.",
@@ -44,7 +43,7 @@ def install(as_json: AsJson = False) -> None:
     from leadpipe.crm import custom_fields, webhooks
     from leadpipe.messaging import right
 
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         right.must_be_here(runtime.engine, runtime.settings)
         hooks = webhooks.install(runtime.crm, runtime.settings)
         fields = custom_fields.status(runtime.crm)
@@ -59,7 +58,7 @@ def status(as_json: AsJson = False) -> None:
     """
     from leadpipe.crm import custom_fields, webhooks
 
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         hooks = webhooks.status(runtime.crm, runtime.settings)
         fields = custom_fields.status(runtime.crm)
     _show(hooks, fields, as_json)
@@ -74,21 +73,10 @@ def remove(as_json: AsJson = False) -> None:
     from leadpipe.crm import webhooks
     from leadpipe.messaging import right
 
-    with failing(), _runtime() as runtime:
+    with failing(), opened_runtime() as runtime:
         right.must_be_here(runtime.engine, runtime.settings)
         count = webhooks.remove(runtime.crm, runtime.settings)
     typer.echo(json.dumps({"removed": count}) if as_json else f"{count} webhooks removed")
-
-
-@contextmanager
-def _runtime() -> Generator[Runtime]:
-    from leadpipe.runtime import open_runtime
-
-    runtime = open_runtime()
-    try:
-        yield runtime
-    finally:
-        runtime.close()
 
 
 def _show(hooks: Sequence[Hook], fields: Sequence[Field], as_json: bool) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.messaging import caps, doubt, gate, safeguards, suppression, warm_up
+from leadpipe.messaging.cases import subject_of
 from leadpipe.messaging.channels.base import SendRequest
-from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.email_pauses import LOOK_AGAIN, PURPOSE, code_of
-from leadpipe.messaging.gate import Subject, state_for
+from leadpipe.messaging.gate import state_for
 from leadpipe.messaging.protocol import Event, Move, State, write
 from leadpipe.messaging.reputation import sending_domain
 from leadpipe.messaging.switch import GOES_SINCE
@@ -113,7 +113,7 @@ class Batch:
         if not rows:
             return
         standing = self._not_held_back(self._not_in_doubt(self._still_wanted(rows)))
-        subjects = [_subject(row) for row in standing]
+        subjects = [subject_of(row) for row in standing]
         verdicts = gate.judge(self._connection, subjects, now=self._now, settings=self._settings)
         released = self._released([s.message_id for s, v in zip(subjects, verdicts, strict=True) if _waits(v)])
         going: list[Row[Any]] = []
@@ -314,22 +314,6 @@ class Batch:
 
 def _waits(verdict: Verdict) -> bool:
     return verdict.decision == "REVIEW"
-
-
-def _subject(row: Row[Any]) -> Subject:
-    return Subject(
-        message_id=row.id,
-        person_id=row.person_id,
-        contact_point_id=row.contact_point_id,
-        plan=row.plan,
-        step=row.step,
-        channel=row.channel,
-        purpose=row.purpose,
-        subject=row.subject,
-        body=row.body,
-        is_model_written=row.is_model_written,
-        is_template=row.channel == "whatsapp" and values_for(row.variables, row.body) is not None,
-    )
 
 
 def _request(row: Row[Any], *, is_in_session: bool) -> SendRequest:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 import orjson
 
 from leadpipe.leads.place_tables import state_code
+from leadpipe.messaging.content_template import values_for
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
 from leadpipe.policy.case import (
     Case,
@@ -31,8 +32,9 @@ from leadpipe.policy.case import (
 
 if TYPE_CHECKING:
     import psycopg
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
+    from leadpipe.messaging.intent import Intent
     from leadpipe.settings import Settings
 
 
@@ -57,6 +59,25 @@ class Subject:
     is_model_written: bool
     is_template: bool = False
     judged_for: datetime | None = None
+
+
+def subject_of(stored: Row[Any] | Intent, *, judged_for: datetime | None = None) -> Subject:
+    """What a message asks the gate, from its row or from the intent that becomes one."""
+    is_whatsapp = stored.channel == "whatsapp"
+    return Subject(
+        message_id=stored.id,
+        person_id=stored.person_id,
+        contact_point_id=stored.contact_point_id,
+        plan=stored.plan,
+        step=stored.step,
+        channel=stored.channel,
+        purpose=stored.purpose,
+        subject=stored.subject,
+        body=stored.body,
+        is_model_written=stored.is_model_written,
+        is_template=is_whatsapp and values_for(stored.variables, stored.body) is not None,
+        judged_for=judged_for,
+    )
 
 
 class _Refusal(NamedTuple):

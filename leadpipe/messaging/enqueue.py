@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.messaging import failpoints, gate
-from leadpipe.messaging.cases import Subject, read_cases
-from leadpipe.messaging.content_template import values_for
+from leadpipe.messaging.cases import read_cases, subject_of
 from leadpipe.messaging.entry import Entry, enter, known_intents
 from leadpipe.messaging.protocol import State
 from leadpipe.policy.frozen import frozen
@@ -159,7 +158,7 @@ def _enter(
     new = [intent for intent in batch if intent.id not in known]
     if not new:
         return []
-    subjects = [_subject(intent, now) for intent in new]
+    subjects = [subject_of(intent, judged_for=intent.due_at if intent.due_at > now else None) for intent in new]
     cases = read_cases(connection, subjects, now=now, settings=settings)
     verdicts = gate.judge_cases(cases, settings=settings)
     entries = _entries(connection, new, cases, verdicts, settings)
@@ -184,23 +183,6 @@ def _enter(
         ),
     )
     return kept
-
-
-def _subject(intent: Intent, now: datetime) -> Subject:
-    return Subject(
-        message_id=intent.id,
-        person_id=intent.person_id,
-        contact_point_id=intent.contact_point_id,
-        plan=intent.plan,
-        step=intent.step,
-        channel=intent.channel,
-        purpose=intent.purpose,
-        subject=intent.subject,
-        body=intent.body,
-        is_model_written=intent.is_model_written,
-        is_template=intent.channel == "whatsapp" and values_for(intent.variables, intent.body) is not None,
-        judged_for=intent.due_at if intent.due_at > now else None,
-    )
 
 
 def _entries(

@@ -14,8 +14,7 @@ from sqlalchemy import text
 
 from leadpipe.errors import Rejected
 from leadpipe.messaging import gate
-from leadpipe.messaging.cases import Subject
-from leadpipe.messaging.content_template import values_for
+from leadpipe.messaging.cases import subject_of
 from leadpipe.messaging.protocol import Event, Move, State, write
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def release(engine: Engine, message_id: str, *, by: str, now: datetime, settings
         row = _locked(connection, message_id, {State.REVIEW})
         if row.expires_at is not None and row.expires_at <= now:
             return _moved(connection, row, Event.EXPIRE, State.EXPIRED, "stale", by, now)
-        subject = _subject(row, now)
+        subject = subject_of(row, judged_for=row.due_at if row.due_at > now else None)
         [verdict] = gate.judge(connection, [subject], now=now, settings=settings)
         gate.record(connection, [subject], [verdict], moment="release", now=now, settings=settings)
         state, code, until = gate.state_for(verdict, row.id, is_released=True)
@@ -149,23 +148,6 @@ def _locked(connection: Connection, message_id: str, states: set[State]) -> Row[
     if State(row.state) not in states:
         raise Rejected(f"message {message_id} is {row.state}, not {wanted}; nothing was changed", code=row.state)
     return row
-
-
-def _subject(row: Row[Any], now: datetime) -> Subject:
-    return Subject(
-        message_id=row.id,
-        person_id=row.person_id,
-        contact_point_id=row.contact_point_id,
-        plan=row.plan,
-        step=row.step,
-        channel=row.channel,
-        purpose=row.purpose,
-        subject=row.subject,
-        body=row.body,
-        is_model_written=row.is_model_written,
-        is_template=row.channel == "whatsapp" and values_for(row.variables, row.body) is not None,
-        judged_for=row.due_at if row.due_at > now else None,
-    )
 
 
 def _moved(
