@@ -9,7 +9,7 @@ hundred messages at a time, so memory does not grow with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,13 @@ def most(groups: Mapping[Any, Group]) -> list[Group]:
 
 
 def compare(
-    connection: Connection, a: PackFile, b: PackFile, *, since: datetime, limit: int, progress: Any = None
+    connection: Connection,
+    a: PackFile,
+    b: PackFile,
+    *,
+    since: datetime,
+    limit: int,
+    progress: Callable[[int], None] | None = None,
 ) -> Difference:
     """Judge every case kept since ``since`` under both packs.
 
