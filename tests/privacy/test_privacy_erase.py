@@ -126,7 +126,8 @@ def test_merged_records_go_together_and_a_shared_address_stays_with_the_other_an
     assert done.shared_with == (10,)
     left = place.ledger("select kind, address from ledger.contact_points order by id")
     assert ("phone", "+15125550107") in {tuple(row) for row in left}, "it is Cy's too"
-    assert {row.address for row in left if "ada" in row.address} == set()
+    # What stands instead of an address is a hash, and may spell anything.
+    assert {row.address for row in left if "ada" in row.address and not row.address.startswith("erased:")} == set()
     silent = place.ledger(
         "select c.address from ledger.suppressions s join ledger.contact_points c on c.id = s.contact_point_id "
         "where s.source = 'erased' and not starts_with(c.address, 'erased:')"

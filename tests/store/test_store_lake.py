@@ -20,6 +20,7 @@ import pytest
 from leadpipe.errors import TransientError
 from leadpipe.store import lake as lake_module
 from leadpipe.store import locks
+from leadpipe.store.away import is_away
 from leadpipe.store.lake import COMMIT_ATTEMPTS, Lake, retried
 from tests.store.sessions import end_all_sessions
 
@@ -362,6 +363,20 @@ class TestWithoutPostgresql:
             end_all_sessions(database_url)
             connection.execute("from raw.rows").fetchall()
         assert lake.query("from raw.rows").to_pylist() == [{"a": 1}]
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "IO Error: Unable to connect to Postgres at dbname=x",
+            "TransactionContext Error: Failed to get data file list from DuckLake: Current transaction is aborted "
+            "(please ROLLBACK)",
+        ],
+    )
+    def test_what_duckdb_says_of_a_catalog_that_went_is_understood(self, words: str) -> None:
+        assert is_away(duckdb.TransactionException(words))
+
+    def test_a_transaction_that_failed_by_itself_is_no_absence(self) -> None:
+        assert not is_away(duckdb.TransactionException("Current transaction is aborted (please ROLLBACK)"))
 
     def test_a_server_that_dies_while_a_lock_is_waited_for_is_a_transient_error_too(self, database_url: str) -> None:
         def wait() -> None:
