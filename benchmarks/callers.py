@@ -67,7 +67,7 @@ class _Line(asyncio.Protocol):
         self._crowd.heard_of(self, self._number, self._due_at, is_ok=is_ok)
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._crowd.lost()
+        self._crowd.lost(self)
 
 
 class _Crowd:
@@ -102,7 +102,10 @@ class _Crowd:
         else:
             self.free.append(line)
 
-    def lost(self) -> None:
+    def lost(self, line: _Line) -> None:
+        # The server ends a line that was idle for some seconds, as at half the load most are.
+        if line in self.free:
+            self.free.remove(line)
         self.count_open -= 1
         if self.count_open == 0:
             self.is_over.set()

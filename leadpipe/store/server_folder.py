@@ -35,6 +35,7 @@ maintenance_work_mem = 128MB
 effective_cache_size = 2GB
 fsync = on
 wal_compression = on
+min_wal_size = 1GB
 max_wal_size = 2GB
 timezone = 'UTC'
 log_timezone = 'UTC'
