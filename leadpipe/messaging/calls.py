@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # How long a result waits for those that come with it: one commit for all costs less than each its own.
 GATHER_SECONDS = 0.01
+# No pooled call lasts longer, however slowly its provider answers. One timer for all that begin together: a timer for
+# each costs a twentieth of a sender's processor time.
+LONGEST_CALL_SECONDS = 60.0
 
 
 class Calls:
@@ -150,7 +153,12 @@ class Calls:
         self._done.put((claimed, result))
 
     async def _call_all(self, calls: Sequence[tuple[SendPooled, Claimed]], held_at: float) -> None:
-        await asyncio.gather(*(self._call_pooled(send, claimed, held_at) for send, claimed in calls))
+        tasks = [asyncio.create_task(self._call_pooled(send, claimed, held_at)) for send, claimed in calls]
+        _, late = await asyncio.wait(tasks, timeout=LONGEST_CALL_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
 
     async def _call_pooled(self, send: SendPooled, claimed: Claimed, held_at: float) -> None:
         try:
@@ -164,6 +172,8 @@ class Calls:
                 _about_to_call()
                 result = await send(claimed.request)
                 _answered()
+        except asyncio.CancelledError:
+            result = SendResult.unknown("too_long")
         except Exception as error:  # noqa: BLE001 - as above
             result = _unsendable(error)
         self._done.put((claimed, result))

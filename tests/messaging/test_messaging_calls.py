@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from leadpipe.clock import FixedClock
+from leadpipe.messaging import calls, last_look, outcomes, switch
 from leadpipe.messaging import claim as claims
 from leadpipe.messaging import drain as drains
-from leadpipe.messaging import last_look, outcomes, switch
 from leadpipe.messaging.channels.base import SendPooled, SendRequest, SendResult
 from tests.messaging.conftest import FakeChannel
 
@@ -119,3 +120,27 @@ def test_a_pool_that_cannot_be_opened_leaves_its_messages_unsent_and_the_drain_e
     monkeypatch.setattr(channels["email"], "pooled", refuse)
     assert go().counts == {"held": 1, "accepted": 1}
     assert [row.code for row in rows("messages") if row.state == "held"] == ["not_sent_unopened_OSError"]
+
+
+def test_a_call_that_does_not_end_is_unknown_and_the_others_are_written(
+    put: Put, add_lead: AddLead, intent: MakeIntent, go: Go, rows: Rows, channels: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put(*(intent(add_lead(n)) for n in range(1, 4)))
+
+    class Trickling(FakePool):
+        @asynccontextmanager
+        async def pooled(self, connections: int) -> AsyncGenerator[SendPooled]:
+            async with super().pooled(connections) as send:
+
+                async def slowly(request: SendRequest) -> SendResult:
+                    if request.to == "lead2@example.com":
+                        await asyncio.sleep(30)
+                    return await send(request)
+
+                yield slowly
+
+    channels["email"] = Trickling("ses")
+    monkeypatch.setattr(calls, "LONGEST_CALL_SECONDS", 0.2)
+    assert go().counts == {"accepted": 2, "unknown": 1}
+    assert [row.code for row in rows("messages") if row.state == "unknown"] == ["too_long"]

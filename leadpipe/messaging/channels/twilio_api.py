@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -85,8 +86,13 @@ def form_of(values: Mapping[str, Any]) -> str:
 
 def status_callback(settings: Settings, request: SendRequest) -> str:
     """Where Twilio reports on this message; the query names it, so that a report binds without Twilio's id."""
-    query = form_of({"mid": request.message_id, "plan": request.plan, "step": request.step, "occ": request.occurrence})
-    return f"{settings.public_base_url.rstrip('/')}/twilio/status?{query}#{_OVERRIDES}"
+    step = _step_query(request.plan, request.step, request.occurrence)
+    return f"{settings.public_base_url.rstrip('/')}/twilio/status?mid={request.message_id}&{step}#{_OVERRIDES}"
+
+
+@lru_cache(maxsize=1024)
+def _step_query(plan: str, step: str, occurrence: int) -> str:
+    return form_of({"plan": plan, "step": step, "occ": occurrence})
 
 
 def create_message(client: Client, arguments: dict[str, Any]) -> SendResult:

@@ -81,8 +81,9 @@ async def pooled_sender(
     proxy = _proxy_of(settings.twilio_base_url or API_URL)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=_trusted()),
+        # The whole call is bounded by whoever makes it (``calls``).
         timeout=aiohttp.ClientTimeout(
-            total=4 * seconds, connect=CONNECT_WITHIN_SECONDS, sock_connect=CONNECT_WITHIN_SECONDS, sock_read=seconds
+            total=None, connect=CONNECT_WITHIN_SECONDS, sock_connect=CONNECT_WITHIN_SECONDS, sock_read=seconds
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
