@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks send", description=__doc__)
     parser.add_argument("--messages", type=int, default=MANY, help="texts to send")
     parser.add_argument("--workers", type=int, default=2, help="sender processes")
-    parser.add_argument("--concurrency", type=int, default=100, help="calls under way at once in each")
+    parser.add_argument("--concurrency", type=int, default=200, help="calls under way at once in each")
     parser.add_argument("--no-procrastinate", action="store_true", help="leave the other side out")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)

@@ -9,7 +9,7 @@ may be in adds its window and its rules. Zones come from ZIP-level data and are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -43,12 +43,18 @@ class Place:
         countries: jurisdictions that address and number point to: ``US``, ``CA``, ``EU`` (with EEA, United Kingdom and
             Switzerland), ``CARIBBEAN``, ``OTHER``; ``US`` when nothing says.
         phone_country: the number's own jurisdiction, empty without one.
+        states: those whose rules apply.
     """
 
     candidates: tuple[Candidate, ...]
     countries: tuple[str, ...]
     phone_country: str
     evidence: tuple[str, ...]
+    states: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for by a dozen rules of every message.
+        object.__setattr__(self, "states", tuple(dict.fromkeys(c.state for c in self.candidates if c.state)))
 
     @property
     def is_known(self) -> bool:
@@ -59,11 +65,6 @@ class Place:
     def country(self) -> str:
         """The strictest of the jurisdictions."""
         return self.countries[0]
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """States whose rules apply."""
-        return tuple(dict.fromkeys(c.state for c in self.candidates if c.state))
 
 
 @lru_cache(maxsize=200_000)

@@ -29,6 +29,7 @@ from leadpipe.policy.case import (
     StateList,
     Suppression,
 )
+from leadpipe.store.ledger import id_array
 
 if TYPE_CHECKING:
     import psycopg
@@ -364,8 +365,3 @@ def _consent(row: tuple[Any, ...]) -> Consent:
         evidence=orjson.loads(proof) if proof else _NO_PROOF,
         expires_at=expires_at,
     )
-
-
-def id_array(ids: Iterable[int]) -> str:
-    """Ids as PostgreSQL writes an array: thousands of them pass as one parameter, not one by one."""
-    return "{" + ",".join(map(str, sorted(ids))) + "}"

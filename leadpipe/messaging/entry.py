@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import orjson
 
-from leadpipe.messaging.cases import id_array
 from leadpipe.messaging.gate import write_rows
 from leadpipe.messaging.protocol import NEEDS_REASON, Event, IllegalMove, State, database_refusals, is_legal
 from leadpipe.messaging.segments import count_segments
+from leadpipe.store.ledger import id_array
 
 if TYPE_CHECKING:
     from psycopg import Cursor

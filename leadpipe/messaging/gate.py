@@ -45,14 +45,15 @@ def judge(connection: Connection, subjects: Sequence[Subject], *, now: datetime,
 
 def judge_cases(cases: Sequence[Case], *, settings: Settings) -> list[Verdict]:
     """One verdict per case, each under the pack of the day it is judged for."""
-    packs: dict[date, Pack] = {}
+    rules: dict[date, tuple[Pack, PolicySettings]] = {}
     verdicts: list[Verdict] = []
     start = 0
     for end in range(1, len(cases) + 1):
         day = cases[start].now.date()
         if end == len(cases) or cases[end].now.date() != day:
-            pack = packs.get(day) or packs.setdefault(day, load_pack(day))
-            verdicts += _judged(cases[start:end], pack, policy_of(settings, day))
+            if day not in rules:
+                rules[day] = load_pack(day), policy_of(settings, day)
+            verdicts += _judged(cases[start:end], *rules[day])
             start = end
     return verdicts
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
+from leadpipe.store.ledger import id_array
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -167,8 +169,8 @@ class Known:
 
 def people(connection: Connection, person_ids: Iterable[int], *, now: datetime) -> dict[int, PersonRow]:
     """What the ledger knows about these people, by id; unknown ids are left out."""
-    rows = connection.execute(_PEOPLE, {"ids": list(person_ids), "now": now, "under_way": list(UNDER_WAY)})
-    return {row[0]: PersonRow._make(row) for row in rows}
+    rows = connection.execute(_PEOPLE, {"ids": id_array(person_ids), "now": now, "under_way": list(UNDER_WAY)})
+    return {row[0]: PersonRow._make(row) for row in rows.all()}
 
 
 def zips_of(connection: Connection, person_ids: Iterable[int]) -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import text
 
 from leadpipe.messaging.suppression import LIFTABLE_SOURCES
+from leadpipe.store.ledger import id_array
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -94,13 +95,13 @@ class History:
 
 def read_history(connection: Connection, rows: Collection[PersonRow], plans: Iterable[Plan]) -> History:
     """The past of these people with these plans, and every plan they are inside."""
-    ids = [row.person_id for row in rows]
-    points = [
+    ids = id_array(row.person_id for row in rows)
+    points = {
         point
         for row in rows
         for point in (row.email_id, row.direct_id, row.phone_id, row.whatsapp_id)
         if point is not None
-    ]
+    }
     passages: dict[tuple[int, str], Passages] = {}
     inside: dict[int, list[str]] = {}
     for person_id, plan, *values in connection.execute(_PASSAGES, {"ids": ids}):
@@ -108,7 +109,7 @@ def read_history(connection: Connection, rows: Collection[PersonRow], plans: Ite
         if passages[person_id, plan].is_inside:
             inside.setdefault(person_id, []).append(plan)
     at_points: dict[tuple[int, str], list[AtPoint]] = {}
-    found = connection.execute(_AT_POINTS, {"points": list(set(points)), "plans": [plan.name for plan in plans]})
+    found = connection.execute(_AT_POINTS, {"points": id_array(points), "plans": [plan.name for plan in plans]})
     for point, plan, *values in found:
         at_points.setdefault((point, plan), []).append(AtPoint(*values))
     refused = connection.execute(_REFUSED, {"ids": ids, "sources": sorted(REFUSALS)}).scalars()

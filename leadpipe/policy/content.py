@@ -152,14 +152,15 @@ def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
 
 def _email(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
     body = case.body or ""
+    lowered = body.lower()
     is_reply = case.purpose in {"conversation", "optout_confirmation"}
     if case.subject and not is_reply and pack.patterns["deceptive_subject"].search(case.subject):
         yield "BLOCK", "deceptive_subject", "C21"
     if not settings.postal_address or settings.postal_address not in body:
         yield "BLOCK", "missing_postal_address", "C21"
-    if not any(words in body.lower() for words in _UNSUBSCRIBE_WORDS):
+    if not any(words in lowered for words in _UNSUBSCRIBE_WORDS):
         yield "BLOCK", "missing_unsubscribe", "C21"
-    if not settings.brokerage_name or settings.brokerage_name.lower() not in body.lower():
+    if not settings.brokerage_name or settings.brokerage_name.lower() not in lowered:
         yield "BLOCK", "missing_brokerage", "C40"
     if _is_licence_missing(case, facts, pack, settings):
         yield "BLOCK", "missing_license", "C40"

@@ -35,12 +35,15 @@ class Needed:
 
 def needed(place: Place, pack: Pack, licences: ByState, links: ByState) -> tuple[Needed, ...]:
     """What a message to this place must hold, by state and kind; empty where no state of it wants anything."""
+    states = place.states
+    if states and pack.licences.keys().isdisjoint(states):
+        return ()
     have = {"number": dict(licences), "link": dict(links)}
     found: list[Needed] = []
     for state, wanted in pack.licences.items():
         for kind, words in wanted.items():
             value = have[kind].get(state, "")
-            if state in place.states or (value and not place.is_known and "US" in place.countries):
+            if state in states or (value and not place.is_known and "US" in place.countries):
                 found.append(Needed(state=state, value=value, text=words.format(value) if value else ""))
     return tuple(found)
 

@@ -6,6 +6,7 @@ their rows (each room writes its own).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -103,3 +104,8 @@ def head_revision() -> str | None:
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(alembic_config("postgresql://unused/unused")).get_current_head()
+
+
+def id_array(ids: Iterable[int]) -> str:
+    """Ids as PostgreSQL writes an array: thousands of them pass as one parameter, not one by one."""
+    return "{" + ",".join(map(str, sorted(ids))) + "}"

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy.pack_file import FOLDER as BUILT_IN
-from leadpipe.policy.pack_file import load_pack, named_pack
+from leadpipe.policy.pack_file import any_of, load_pack, named_pack
+
+# Words that the content patterns look for, halves of them, and what may stand between.
+_VOCABULARY = (
+    "perfect", "great", "for", "families", "family", "a", "young", "investment", "gift", "card", "cash", "back", "FREE",
+    "$5", "5%", "no", "children", "bit.ly", "casino", "wine", "our", "lender", "use", "real", "person", "I'm", "not",
+    "bot", "agent", "free", "rate", "guaranteed", "x", "$", "%", " ", " ", " ", "-", ".", "\n", "é", "ideal", "para",
+    "familias", "seguro", "refer", "friend", "credit", "at", "closing", "sex", "church", "safe", "neighborhood",
+)  # fmt: skip
+
+
+def _patterns_of(group: str) -> Sequence[str]:
+    data = yaml.safe_load(sorted(BUILT_IN.glob("*.yaml"))[-1].read_text(encoding="utf-8"))
+    return next(part[group] for part in data["parts"] if group in part and isinstance(part[group], list))
 
 
 @pytest.fixture
@@ -139,3 +156,21 @@ def test_a_pack_is_named_by_its_file_or_by_the_name_of_one_that_comes_along(fold
 def test_days_with_the_same_parts_share_one_pack() -> None:
     newest = named_pack(sorted(BUILT_IN.glob("*.yaml"))[-1].stem)
     assert newest.on(date(2026, 11, 24)) is newest.on(date(2026, 12, 24))
+
+
+@pytest.mark.parametrize("group", sorted(load_pack(date(2026, 11, 24)).patterns))
+@given(words=st.lists(st.sampled_from(_VOCABULARY), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_patterns_that_share_a_words_edge_find_what_each_of_them_finds(group: str, words: list[str]) -> None:
+    text = "".join(words)
+    each = _patterns_of(group)
+    assert bool(load_pack(date(2026, 11, 24)).patterns[group].search(text)) == any(
+        re.search(pattern, text, re.IGNORECASE) for pattern in each
+    )
+
+
+def test_a_pattern_of_several_branches_keeps_the_edge_to_its_first() -> None:
+    found = re.compile(any_of([r"\bfoo|bar", r"\bbaz(?:x|y)", r"qux", r"\b[|]z"]))
+    assert [bool(found.search(text)) for text in ("xbar", "xfoo", " foo", "xbazx", "bazy", "xqux", "a|z", "x")] == [
+        True, False, True, False, True, True, True, False,
+    ]  # fmt: skip
