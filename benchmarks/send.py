@@ -49,7 +49,7 @@ BODY = (
 NAMESPACE = UUID("00000000-0000-0000-0000-00000000beec")
 # What procrastinate is tried with: processes, jobs at once in each.
 SWEEP = ((1, 10), (1, 30), (1, 100), (2, 10), (2, 30), (2, 100))
-JOBS = 1_500
+JOBS = 5_000
 FEW, MANY = 10_000, 100_000
 HERE = Path(__file__).parent
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GATHER_SECONDS = 0.01
 # No pooled call lasts longer, however slowly its provider answers. One timer for all that begin together: a timer for
 # each costs a twentieth of a sender's processor time.
-LONGEST_CALL_SECONDS = 60.0
+LONGEST_CALL_SECONDS = 18.0
 
 
 class Calls:

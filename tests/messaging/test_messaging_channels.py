@@ -284,7 +284,6 @@ LOST: list[tuple[str, str, str]] = [
     ("cut", "email", "no_message_id"),
     ("cut", "sns", "ResponseParserError"),
     ("hang up", "pooled sms", "ServerDisconnectedError"),
-    ("be slow", "pooled sms", "SocketTimeoutError"),
     ("cut", "pooled sms", "ClientPayloadError"),
 ]
 

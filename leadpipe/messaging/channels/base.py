@@ -119,5 +119,8 @@ class PooledChannel(Channel, Protocol):
     """A channel whose calls need no thread each: many share one event loop and the connections it keeps."""
 
     def pooled(self, connections: int) -> AbstractAsyncContextManager[SendPooled]:
-        """The same as ``send``, while the block runs, with up to so many connections kept for the next call."""
+        """The same as ``send``, while the block runs, with up to so many connections kept for the next call.
+
+        How long an answer is waited for is the caller's business (``calls``); one given up is unknown.
+        """
         ...

@@ -41,7 +41,11 @@ class PooledHttpClient(AsyncHttpClient):
     """The SDK's HTTP client on a session of ours and another base URL."""
 
     def __init__(self, session: ClientSession, base_url: str) -> None:
+        from aiohttp.payload import BytesPayload
+
         super().__init__(twilio_api.log, is_async=True)
+        # Said to be bytes: aiohttp asks a dozen kinds of body in turn otherwise.
+        self._as_body = BytesPayload
         self._session = session
         self._base_url = base_url
         self._addresses: dict[str, str] = {}
@@ -54,9 +58,8 @@ class PooledHttpClient(AsyncHttpClient):
         headers = dict(kwargs.get("headers") or {})
         if auth := kwargs.get("auth"):
             headers["Authorization"] = _basic(*auth)
-        async with self._session.request(
-            method, address, data=twilio_api.form_of(kwargs["data"]).encode(), headers=headers, allow_redirects=False
-        ) as answer:
+        form = self._as_body(twilio_api.form_of(kwargs["data"]).encode())
+        async with self._session.request(method, address, data=form, headers=headers, allow_redirects=False) as answer:
             words = await answer.text("utf-8", "replace")
             if answer.status == 429:
                 raise twilio_api.asked_to_slow_down(answer.headers.get("Retry-After"))
@@ -77,14 +80,11 @@ async def pooled_sender(
     """
     import aiohttp
 
-    seconds = twilio_api.TIMEOUT_SECONDS
     proxy = _proxy_of(settings.twilio_base_url or API_URL)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=_trusted()),
-        # The whole call is bounded by whoever makes it (``calls``).
-        timeout=aiohttp.ClientTimeout(
-            total=None, connect=CONNECT_WITHIN_SECONDS, sock_connect=CONNECT_WITHIN_SECONDS, sock_read=seconds
-        ),
+        # Whoever makes the call bounds it (``calls``): a timer of its own for each costs what a twentieth of it does.
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN_SECONDS, sock_connect=CONNECT_WITHIN_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
     ) as session:
