@@ -32,7 +32,7 @@ def first_touch() -> None:
 
 
 new_leads = state_sensor(
-    first_touch, name="new_leads", what="notice", question=waiting.count_new_leads, every_seconds=2
+    first_touch, name="new_leads", what="notice", question=waiting.count_new_leads, every_seconds=2, is_sending=True
 )
 
 JOBS = [first_touch]

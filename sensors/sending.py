@@ -29,7 +29,9 @@ def send_due() -> None:
     send_due_messages()
 
 
-due_messages = state_sensor(send_due, name="due_messages", what="message", question=waiting.count_due, every_seconds=10)
+due_messages = state_sensor(
+    send_due, name="due_messages", what="message", question=waiting.count_due, every_seconds=10, is_sending=True
+)
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

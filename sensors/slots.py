@@ -16,6 +16,7 @@ from dagster import DagsterRunStatus
 from pydantic import Field
 from sqlalchemy import Connection
 
+from leadpipe.readiness import refuse_unready
 from leadpipe.settings import Settings
 from resources.runtime import DEFAULT_NICE, NICE_TAG, LeadpipeResource
 
@@ -75,9 +76,13 @@ def decide(*, count_waiting: int, is_run_under_way: bool, what: str) -> dg.RunRe
 
 
 def state_sensor(
-    job: dg.JobDefinition, *, name: str, what: str, question: Question, every_seconds: int
+    job: dg.JobDefinition, *, name: str, what: str, question: Question, every_seconds: int, is_sending: bool = False
 ) -> dg.SensorDefinition:
-    """A sensor that asks the ledger how much waits and starts one run for all of it; it keeps no cursor."""
+    """A sensor that asks the ledger how much waits and starts one run for all of it; it keeps no cursor.
+
+    The sensor of a job that sends (``is_sending``) fails with the words with which the run would refuse to start: a run
+    every few seconds would say no more.
+    """
 
     @dg.sensor(
         name=name,
@@ -88,6 +93,8 @@ def state_sensor(
     )
     def ask(context: dg.SensorEvaluationContext, leadpipe: LeadpipeResource) -> dg.RunRequest | dg.SkipReason:
         runtime = leadpipe.runtime
+        if is_sending:
+            refuse_unready(runtime.settings)
         with runtime.engine.connect() as connection:
             count = question(connection, runtime.settings, runtime.clock.now())
         under_way = count > 0 and is_under_way(context.instance, job.name)

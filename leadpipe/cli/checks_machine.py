@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadpipe.cli import readiness
+from leadpipe import readiness
 from leadpipe.cli.finding import Check, Finding, note, ok, wrong
 from leadpipe.settings import Sending
 

@@ -21,13 +21,17 @@ def gateway(
 ) -> None:
     """Serve what the outside world calls: webhooks, callbacks, replies, unsubscribe.
 
+    Does not start with LEADPIPE_SENDING=live while a setting is missing that live sending needs.
+
     Example: leadpipe gateway --port 8801
     """
     from leadpipe.gateway.app import serve
+    from leadpipe.readiness import refuse_unready
     from leadpipe.runtime import open_runtime
 
     try:
         runtime = open_runtime(env_file=None if no_env_file else env_file)
+        refuse_unready(runtime.settings)
     except LeadpipeError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -25,11 +25,14 @@ def send_worker(
 ) -> None:
     """Send what is due until stopped (Ctrl-C, SIGTERM); calls under way are finished first.
 
+    Does not start with LEADPIPE_SENDING=live while a setting is missing that live sending needs.
+
     Example: leadpipe send-worker --concurrency 32
     """
     from leadpipe.messaging.channels.build import build_channels
     from leadpipe.messaging.drain import run_worker
     from leadpipe.monitoring.heartbeat import SEND_WORKER, Pulse
+    from leadpipe.readiness import refuse_unready
     from leadpipe.runtime import open_runtime
     from leadpipe.store.house_settings import refuse_other_settings
 
@@ -43,6 +46,7 @@ def send_worker(
     with failing():
         runtime = open_runtime(env_file=None if no_env_file else Path(".env"))
         try:
+            refuse_unready(runtime.settings)
             refuse_other_settings(runtime.settings)
             channels = build_channels(runtime.settings, connections=concurrency)
             names = ", ".join(sorted(channels)) or "no channel"

@@ -33,10 +33,10 @@ def up() -> None:
     Example: leadpipe up
     """
     from leadpipe.cli.database import database
-    from leadpipe.cli.readiness import refuse_unready
     from leadpipe.cli.services import free_port
     from leadpipe.cli.supervisor import stop_signals, supervising
     from leadpipe.cli.system import Ports, System
+    from leadpipe.readiness import refuse_unready
     from leadpipe.runtime import Runtime
     from leadpipe.settings import load_settings
     from leadpipe.store.house_settings import note_house

@@ -24,6 +24,7 @@ from leadpipe.messaging.enqueue import enqueue
 from leadpipe.outreach.facts import zips_of
 from leadpipe.outreach.first_touch import plan_new_leads
 from leadpipe.outreach.variables import market_variables_for
+from leadpipe.readiness import refuse_unready
 from leadpipe.store.away import transient_when_away
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def answer_new_leads(
     """Work off waiting notices until none came for ``linger_seconds``, at most three times that long in all.
 
     A failing batch is given back with its reason and tried again; after too many attempts its rows are kept aside.
+
+    Raises:
+        ConfigurationError: sending is live and settings are missing that it needs; every notice waits untouched.
     """
+    refuse_unready(runtime.settings)
     report = FirstTouch()
     channels = channels if channels is not None else runtime.channels
     begun = idle_since = time.monotonic()

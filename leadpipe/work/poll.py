@@ -26,6 +26,7 @@ from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging import reputation
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.cases import REFUSALS
+from leadpipe.readiness import refuse_unready
 from leadpipe.work import catching_up
 from leadpipe.work.audit import sides
 from leadpipe.work.polled import Polled
@@ -52,9 +53,13 @@ def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Pol
 
     People found by the first pass are never welcomed. A source that fails leaves its watermark where it was, so the
     next pass reads the same again; a refused key, or a source failing for a quarter of an hour, is told to a person.
+
+    Raises:
+        ConfigurationError: sending is live and settings are missing that it needs; nothing was read, no mark moved.
     """
     from leadpipe.outreach.golive import go_live_at, record_go_live
 
+    refuse_unready(runtime.settings)
     report = Polled()
     now = runtime.clock.now()
     with runtime.engine.begin() as connection:

@@ -22,6 +22,7 @@ from leadpipe.messaging.enqueue import enqueue
 from leadpipe.messaging.reconcile import reconcile
 from leadpipe.outreach.advance import Advanced, advance
 from leadpipe.outreach.pausing import take_up_again
+from leadpipe.readiness import refuse_unready
 from leadpipe.work.poll import keeper_of, read_refusals
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ class Sent:
 
 
 def send_due(runtime: Runtime, *, linger_seconds: float, channels: dict[str, Channel] | None = None) -> Sent:
-    """Send what is due until nothing was for ``linger_seconds``, at most three times that long and a run's cap."""
+    """Send what is due until nothing was for ``linger_seconds``, at most three times that long and a run's cap.
+
+    Raises:
+        ConfigurationError: sending is live and settings are missing that it needs; nothing was done.
+    """
+    refuse_unready(runtime.settings)
     report = Sent()
     channels = channels if channels is not None else runtime.channels
     take_up_again(runtime.engine, settings=runtime.settings, clock=runtime.clock)

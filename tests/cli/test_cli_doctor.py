@@ -17,7 +17,8 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio, readiness
+from leadpipe import readiness
+from leadpipe.cli import checks_crm, checks_machine, checks_senders, checks_stores, checks_twilio
 from leadpipe.cli.doctor import every_check, examine, server_as_found
 from leadpipe.cli.finding import Finding
 from leadpipe.cli.main import app

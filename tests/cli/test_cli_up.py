@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from leadpipe.cli import main, readiness
+from leadpipe import readiness
+from leadpipe.cli import main
 
 READY = {
     "SENDING": "live",

@@ -1,7 +1,11 @@
 """What the settings lack for real people to be reached.
 
-What lives here: which settings a lawful message needs, and those that contradict going live. What does not: whether a
-key works (``checks_crm``, ``checks_senders``), whether a value can be read (``setting_values``).
+What lives here: which settings a lawful message needs, those that contradict going live, and the one refusal of
+everything that serves or sends. What does not: whether a key works (``cli.checks_crm``, ``cli.checks_senders``),
+whether a value can be read (``setting_values``).
+
+``leadpipe up``, the gateway, the send worker, the runs that send and the sensors that start those ask here before they
+begin. What stops or only looks (``sending stop``, ``sending status``, ``down``, ``doctor``) never does.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from leadpipe.errors import ConfigurationError
 from leadpipe.settings import Sending, is_loopback
 
 if TYPE_CHECKING:
@@ -43,10 +48,8 @@ def refuse_unready(settings: Settings) -> None:
     """Nothing starts live with half of its settings: people would get what they cannot answer or leave.
 
     Raises:
-        ConfigurationError: names everything that is missing.
+        ConfigurationError: names everything that is missing; never when sending is anything but live.
     """
-    from leadpipe.errors import ConfigurationError
-
     if settings.sending is not Sending.LIVE:
         return
     lacking = missing(settings)
