@@ -3,7 +3,8 @@
 What lives here: its rows. What does not: what the marts make of them (the tests beside this file).
 
 Ann is new and answered at once; Ben is new, answered late, and his email bounces; Cy bought; Dee was revived by text
-and said STOP; Eve is new and cannot be reached; Flo was merged into Dee; Gus asked twice; Hal was deleted.
+and said STOP; Eve is new and cannot be reached; Flo was merged into Dee; Gus asked twice, and his reply is not read yet;
+Hal was deleted.
 All days are those of Chicago, six hours behind UTC.
 """
 
@@ -194,7 +195,8 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
                             "assigned_user_id": agent, "since_at": when, "last_inbound_at": when, "changed_at": when}
                            for person, state, awaits, reason, agent, when in (
             (ANN, "handed_off", "agent", "interested", ADA, at("15:05:00")),
-            (GUS, "open", "agent", "unread", None, at("16:20:00")),
+            (BEN, "paused", "nobody", "human_acted", BO, at("16:00:00")),
+            (CY, "open", "lead", "resumed", None, at("2026-02-20T12:00:00")),
             (DEE, "closed", "nobody", "opt_out", None, at("16:31:00")))]),
         (t.handoffs, [
             {"person_id": ANN, "reason": "interested", "assigned_user_id": ADA, "opened_at": at("15:05:10"),
@@ -225,6 +227,7 @@ def _people() -> list[Row]:
             "is_new_lead": person in (ANN, BEN, EVE, GUS), "outcome": outcomes.get(person),
             "deleted_at": at("20:00:00") if person == HAL else None,
             "last_two_way_at": at("15:05:00") if person == ANN else None,
+            "assigned_user_id": {ANN: ADA, BEN: BO}.get(person),
         }
         for person, created in CREATED.items()
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from leadpipe.conversation import queue
 from tests.dbt.seeding import Seeded
 from tests.dbt.team import (
     ADA,
@@ -220,8 +221,19 @@ def test_the_conversation_queue_shows_who_awaits_what_since_when(seeded: Seeded)
     columns = ("awaits", "reason", "agent", "count_unread", "count_alerts", "since_at")
     assert figures(seeded, "conversation.queue", "person_id", *columns) == {
         ANN: ("agent", "interested", "Ada Agent", 0, 2, at("15:05:00")),
-        GUS: ("agent", "unread", None, 1, 0, at("16:20:00")),
+        BEN: ("nobody", "human_acted", "Bo Broker", 0, 0, at("16:00:00")),
+        CY: ("lead", "resumed", None, 0, 0, at("2026-02-20T12:00:00")),
+        GUS: ("assistant", "", None, 1, 0, at("16:20:00")),
     }
+
+
+def test_the_lakes_queue_and_the_ledgers_say_the_same(seeded: Seeded) -> None:
+    now = at("21:00:00")
+    of_the_ledger = {row["person_id"]: {**row} for row in queue.rows(seeded.engine, now=now)}
+    shared = [name for name in queue.SCHEMA.names if name != "as_of"]
+    of_the_lake = {row["person_id"]: row for row in seeded.rows(f"select {', '.join(shared)} from conversation.queue")}
+    assert of_the_ledger
+    assert {key: {name: row[name] for name in shared} for key, row in of_the_ledger.items()} == of_the_lake
 
 
 def test_kpis_are_measured_by_day_and_judged_over_their_window(seeded: Seeded) -> None:
