@@ -82,7 +82,7 @@ def read_offset(engine: Engine) -> timedelta:
     """The offset kept in the ledger; zero when none was ever set."""
     from sqlalchemy import select
 
-    from leadpipe.store.tables import clock
+    from leadpipe.store.tables.running import clock
 
     with engine.connect() as connection:
         seconds = connection.execute(select(clock.c.offset_seconds)).scalar()
@@ -93,7 +93,7 @@ def set_offset(engine: Engine, offset: timedelta) -> None:
     """Move every process of this ledger to wall clock plus ``offset``."""
     from sqlalchemy.dialects.postgresql import insert
 
-    from leadpipe.store.tables import clock
+    from leadpipe.store.tables.running import clock
 
     seconds = offset.total_seconds()
     statement = insert(clock).values(id=1, offset_seconds=seconds)

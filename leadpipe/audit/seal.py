@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from leadpipe.audit.sources import SOURCES
 from leadpipe.store.locks import lock_key
-from leadpipe.store.tables import XID_NUMBER
+from leadpipe.store.tables.mirrored import XID_NUMBER
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

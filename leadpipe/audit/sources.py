@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leadpipe.store.tables import SCHEMA
+from leadpipe.store.tables.base import SCHEMA
 
 # What an erasure leaves of a detail: the digest, and which erasure.
 DIGEST = "erased_sha256"

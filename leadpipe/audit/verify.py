@@ -17,7 +17,7 @@ from leadpipe.audit.acts import RETENTION
 from leadpipe.audit.seal import FIRST_HASH, LINK_TEXT
 from leadpipe.audit.sources import DIGEST, ERASURE, SOURCES, Source
 from leadpipe.errors import PermanentError
-from leadpipe.store.tables import XID_NUMBER
+from leadpipe.store.tables.mirrored import XID_NUMBER
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

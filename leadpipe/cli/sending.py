@@ -45,7 +45,7 @@ def stop(
     from leadpipe.cli.emergency import emergency_settings
     from leadpipe.messaging import switch
     from leadpipe.runtime import Runtime
-    from leadpipe.store.tables import CHANNELS
+    from leadpipe.store.tables.base import CHANNELS
 
     unknown = sorted(set(channel or ()) - set(CHANNELS))
     if unknown:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from leadpipe.store.tables import people
+from leadpipe.store.tables.leads import people
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

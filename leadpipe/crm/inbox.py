@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select, update
 
-from leadpipe.store.tables import inbox
+from leadpipe.store.tables.exchange import inbox
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine

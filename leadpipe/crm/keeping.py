@@ -82,7 +82,7 @@ class Keeper:
         """Of these, the people read a moment ago: by the people pass, or for a webhook."""
         from sqlalchemy import select
 
-        from leadpipe.store.tables import people
+        from leadpipe.store.tables.leads import people
 
         if not ids:
             return set()

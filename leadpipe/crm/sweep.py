@@ -19,7 +19,7 @@ from leadpipe.crm import intake, landing, tables
 from leadpipe.crm.everyone import everyone
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.under_way import AT_ONCE, wait_for_people
-from leadpipe.store.tables import people
+from leadpipe.store.tables.leads import people
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -63,7 +63,7 @@ def put_digest(engine: Engine, source: str, digest: str, *, now: datetime) -> No
 def _value(engine: Engine, source: str) -> dict[str, Any] | None:
     from sqlalchemy import select
 
-    from leadpipe.store.tables import watermarks
+    from leadpipe.store.tables.running import watermarks
 
     with engine.connect() as connection:
         return connection.execute(select(watermarks.c.value).where(watermarks.c.source == source)).scalar()
@@ -72,7 +72,7 @@ def _value(engine: Engine, source: str) -> dict[str, Any] | None:
 def _write(engine: Engine, source: str, value: dict[str, Any], now: datetime) -> None:
     from sqlalchemy.dialects.postgresql import insert
 
-    from leadpipe.store.tables import watermarks
+    from leadpipe.store.tables.running import watermarks
 
     statement = insert(watermarks).values(source=source, value=value, changed_at=now)
     with engine.begin() as connection:

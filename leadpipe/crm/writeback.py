@@ -28,7 +28,7 @@ from leadpipe.errors import (
     Rejected,
     TransientError,
 )
-from leadpipe.store.tables import writebacks
+from leadpipe.store.tables.exchange import writebacks
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

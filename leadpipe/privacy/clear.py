@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from leadpipe.privacy.ledger_rules import LEDGER
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -31,7 +31,7 @@ from leadpipe.privacy.subject import Subject, subject_of
 from leadpipe.simulation import snapshot
 from leadpipe.store import locks
 from leadpipe.store.lake import CATALOG_SCHEMA
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime

@@ -20,7 +20,7 @@ from leadpipe.privacy.lake_rules import LAKE
 from leadpipe.privacy.ledger_rules import LEDGER
 from leadpipe.privacy.needles import collect
 from leadpipe.privacy.subject import Subject, subject_of
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime

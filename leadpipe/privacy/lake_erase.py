@@ -166,7 +166,7 @@ def _register(
 def _key(table: str) -> tuple[str, Any]:
     """The first key column of a mirrored table, with its type in the lake."""
     from leadpipe.store.mirror import arrow_schema
-    from leadpipe.store.tables import MIRRORED
+    from leadpipe.store.tables.mirrored import MIRRORED
 
     short = table.removeprefix(PREFIX)
     field = arrow_schema(short).field(MIRRORED[short][0])

@@ -12,7 +12,7 @@ from enum import StrEnum
 from leadpipe.crm import tables as crm
 from leadpipe.privacy.ledger_rules import LEDGER
 from leadpipe.store.mirror import PREFIX
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 
 class Found(StrEnum):

@@ -23,7 +23,7 @@ from leadpipe.audit.sources import SOURCES
 from leadpipe.store import locks
 from leadpipe.store.lake import retried
 from leadpipe.store.mirror import PREFIX
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -23,7 +23,7 @@ from psycopg import sql
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.store import ledger
-from leadpipe.store.tables import SCHEMA, metadata
+from leadpipe.store.tables.base import SCHEMA, metadata
 from leadpipe.store.urls import database_named
 
 if TYPE_CHECKING:

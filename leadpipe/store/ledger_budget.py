@@ -28,7 +28,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from leadpipe.errors import TransientError
 from leadpipe.store.rate_budget import OwnBudget, Said, Turn
 from leadpipe.store.rate_window import Window, window_of
-from leadpipe.store.tables import rate_budgets
+from leadpipe.store.tables.running import rate_budgets
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping

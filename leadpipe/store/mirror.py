@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from leadpipe.store.tables import MIRRORED, NOT_MIRRORED, SCHEMA, XID_NUMBER, metadata
+from leadpipe.store.tables.base import SCHEMA, metadata
+from leadpipe.store.tables.mirrored import MIRRORED, NOT_MIRRORED, XID_NUMBER
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

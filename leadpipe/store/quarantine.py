@@ -28,7 +28,7 @@ def store(connection: Connection, records: Iterable[SetAside], *, now: datetime)
     """Keep the records; the same record with the same reason is kept once. Returns how many are new."""
     from sqlalchemy.dialects.postgresql import insert
 
-    from leadpipe.store.tables import quarantine
+    from leadpipe.store.tables.exchange import quarantine
 
     rows = [
         {"source": r.source, "record_key": r.record_key, "reason": r.reason, "raw": r.raw, "at": now} for r in records

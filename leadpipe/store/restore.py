@@ -26,7 +26,7 @@ from leadpipe.store.archive import Reader
 from leadpipe.store.backup import DUMP_PREFIX, FORMAT, LAKE_PREFIX, MODELS_PREFIX, Tell
 from leadpipe.store.lake import CATALOG_SCHEMA, Lake
 from leadpipe.store.server import EmbeddedServer
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
     import psycopg

@@ -192,7 +192,7 @@ def test_a_changed_setting_is_an_act_by_name_and_no_value_is_in_it(ledger_engine
 
 
 def test_every_source_has_its_columns() -> None:
-    from leadpipe.store.tables import metadata
+    from leadpipe.store.tables.base import metadata
 
     for source in SOURCES:
         known = set(metadata.tables[source.name].c.keys())

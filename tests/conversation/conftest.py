@@ -17,7 +17,7 @@ from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
-from leadpipe.store.tables import messages
+from leadpipe.store.tables.sending import messages
 from leadpipe.work import replies
 from leadpipe.work.replies import Replies
 

@@ -19,9 +19,9 @@ from sqlalchemy import Engine, insert, text
 from leadpipe.crm import tables as crm
 from leadpipe.crm.landing import land
 from leadpipe.scoring.tables import LEAD_SCORES, LEAD_SCORES_SCHEMA
-from leadpipe.store import tables as t
 from leadpipe.store.bootstrap import SPEND_SCHEMA
 from leadpipe.store.lake import Lake
+from leadpipe.store.tables import leads, permissions, replies, running, sending
 
 Row = dict[str, Any]
 ANN, BEN, CY, DEE, EVE, FLO, GUS, HAL = range(1, 9)
@@ -145,18 +145,18 @@ def fill_ledger(engine: Engine) -> None:
 
 def _ledger_rows() -> list[tuple[Any, list[Row]]]:
     return [
-        (t.people, _people()),
-        (t.contact_points, [{"kind": "phone" if "+" in a else "email", "address": a, "created_at": CREATED[HAL]}
+        (leads.people, _people()),
+        (leads.contact_points, [{"kind": "phone" if "+" in a else "email", "address": a, "created_at": CREATED[HAL]}
                             for a in ("ann@example.com", "+15125550101", "ben@example.com", "+15125550102",
                                       "+15125550103", "+15125550104", "flo@example.com", "gus@example.com")]),
-        (t.person_contact_points, [{"person_id": person, "contact_point_id": point} for person, point in (
+        (leads.person_contact_points, [{"person_id": person, "contact_point_id": point} for person, point in (
             (ANN, ANN_EMAIL), (ANN, ANN_PHONE), (BEN, BEN_EMAIL), (BEN, BEN_PHONE), (CY, CY_PHONE), (DEE, DEE_PHONE),
             (FLO, FLO_EMAIL), (GUS, GUS_EMAIL))]),
-        (t.inquiries, [{"event_id": event, "person_id": person, "type": "Registration", "occurred_at": when,
+        (leads.inquiries, [{"event_id": event, "person_id": person, "type": "Registration", "occurred_at": when,
                         "first_seen_at": when} for event, person, when in (
             (ANN_ASKED, ANN, at("15:00:00")), (BEN_ASKED, BEN, at("15:10:00")),
             (GUS_ASKED_AGAIN, GUS, at("16:00:00")), (GUS_ASKED, GUS, CREATED[GUS]))]),
-        (t.enrolments, [{"person_id": person, "plan": plan, "plan_version": "1", "occurrence": occurrence,
+        (sending.enrolments, [{"person_id": person, "plan": plan, "plan_version": "1", "occurrence": occurrence,
                          "state": "ended", "reason": "created", "context": {"event_id": event} if event else {},
                          "opened_at": when} for person, plan, occurrence, event, when in (
             (ANN, "new_lead", 1, ANN_ASKED, at("15:00:02")),
@@ -165,25 +165,25 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
             (FLO, "reactivation", 1, None, at("2026-02-01T08:00:00")),
             (GUS, "new_lead", 1, GUS_ASKED, at("2025-12-01T10:00:03")),
             (GUS, "new_lead", 2, GUS_ASKED_AGAIN, at("16:00:03")))]),
-        (t.messages, [_message(*row) for row in MESSAGES]),
-        (t.message_events, _events()),
-        (t.attempts, [{"message_id": message_id(number), "worker": "w", "provider": provider, "started_at": when,
+        (sending.messages, [_message(*row) for row in MESSAGES]),
+        (sending.message_events, _events()),
+        (sending.attempts, [{"message_id": message_id(number), "worker": "w", "provider": provider, "started_at": when,
                        "outcome": outcome} for number, provider, when, outcome in (
             (1, "ses", at("15:00:03"), "accepted"), (3, "ses", at("15:10:03"), "not_sent"),
             (3, "ses", at("15:16:39"), "accepted"), (5, "twilio", at("16:29:59"), "accepted"),
             (6, "ses", at("2026-02-02T15:59:59"), "accepted"), (7, "ses", at("2025-12-01T10:00:09"), "accepted"),
             (8, "ses", at("16:00:06"), "accepted"), (10, "twilio", at("17:00:00"), "refused"))]),
-        (t.consents, [
+        (permissions.consents, [
             {"person_id": ANN, "channel": "email", "level": "inquiry", "source": "zillow", "at": at("15:00:00"),
              "dedupe_key": "1", "recorded_at": at("15:00:01")},
             {"person_id": DEE, "channel": "sms", "level": "express", "source": "open house",
              "at": at("2025-11-12T12:00:00"), "dedupe_key": "2", "recorded_at": at("2025-11-12T12:00:01")}]),
-        (t.verdicts, _verdicts()),
-        (t.suppressions, [{"contact_point_id": point, "channel": channel, "source": source, "at": when,
+        (sending.verdicts, _verdicts()),
+        (permissions.suppressions, [{"contact_point_id": point, "channel": channel, "source": source, "at": when,
                            "recorded_at": when} for point, channel, source, when in (
             (BEN_EMAIL, "email", "bounce", at("15:16:50")), (DEE_PHONE, "sms", "stop_keyword", at("16:31:00")),
             (DEE_PHONE, "whatsapp", "stop_keyword", at("16:31:00")))]),
-        (t.inbound_messages, [{"channel": channel, "provider_id": f"in{number}", "contact_point_id": point,
+        (replies.inbound_messages, [{"channel": channel, "provider_id": f"in{number}", "contact_point_id": point,
                                "person_id": person, "in_reply_to": message_id(number), "body": "words",
                                "received_at": when, "read_at": when if intent else None, "intent": intent,
                                "is_auto_reply": is_auto} for channel, point, person, number, when, intent, is_auto in (
@@ -191,27 +191,27 @@ def _ledger_rows() -> list[tuple[Any, list[Row]]]:
             ("sms", DEE_PHONE, DEE, 5, at("16:31:00"), "opt_out", False),
             ("email", GUS_EMAIL, GUS, 8, at("16:20:00"), None, False),
             ("email", GUS_EMAIL, GUS, 7, at("2025-12-01T10:00:30"), "other", True))]),
-        (t.conversations, [{"person_id": person, "state": state, "awaits": awaits, "reason": reason, "turns": 1,
+        (replies.conversations, [{"person_id": person, "state": state, "awaits": awaits, "reason": reason, "turns": 1,
                             "assigned_user_id": agent, "since_at": when, "last_inbound_at": when, "changed_at": when}
                            for person, state, awaits, reason, agent, when in (
             (ANN, "handed_off", "agent", "interested", ADA, at("15:05:00")),
             (BEN, "paused", "nobody", "human_acted", BO, at("16:00:00")),
             (CY, "open", "lead", "resumed", None, at("2026-02-20T12:00:00")),
             (DEE, "closed", "nobody", "opt_out", None, at("16:31:00")))]),
-        (t.handoffs, [
+        (replies.handoffs, [
             {"person_id": ANN, "reason": "interested", "assigned_user_id": ADA, "opened_at": at("15:05:10"),
              "alerts": 2},
             {"person_id": GUS, "reason": "question", "assigned_user_id": BO, "opened_at": at("16:21:00"), "alerts": 1,
              "closed_at": at("16:31:00"), "closed_by": "call"}]),
-        (t.human_actions, [{"person_id": person, "kind": kind, "crm_id": str(number), "user_id": user, "at": when,
+        (leads.human_actions, [{"person_id": person, "kind": kind, "crm_id": str(number), "user_id": user, "at": when,
                             "recorded_at": when} for number, (person, kind, user, when) in enumerate((
             (ANN, "call", ADA, at("15:30:00")), (ANN, "note", ADA, at("15:31:00")),
             (BEN, "text", None, at("16:00:00")), (CY, "call", 99, at("2026-03-03T03:00:00"))))]),
-        (t.token_usage, [{"purpose": purpose, "model": "gpt-5-mini", "input_tokens": read, "cached_tokens": 0,
+        (replies.token_usage, [{"purpose": purpose, "model": "gpt-5-mini", "input_tokens": read, "cached_tokens": 0,
                           "output_tokens": written, "cost_usd": usd, "person_id": ANN, "at": at("15:05:00")}
                          for purpose, read, written, usd in (
             ("read", 1_000, 100, 0.0005), ("draft", 500, 200, 0.001))]),
-        (t.service_days, [{"service": service, "day": date(2026, 3, 2), "seconds_expected": 86_400.0,
+        (running.service_days, [{"service": service, "day": date(2026, 3, 2), "seconds_expected": 86_400.0,
                            "seconds_up": up, "outages": outages, "longest_outage_seconds": 86_400.0 - up,
                            "counted_at": at("21:00:00")} for service, up, outages in (
             ("gateway", 86_400.0, 0), ("dagster", 86_300.0, 1))]),

@@ -10,7 +10,7 @@ from assets.raw_fub import raw_fub
 from leadpipe.crm import tables as crm_tables
 from leadpipe.definitions import defs
 from leadpipe.store.bootstrap import schemas
-from leadpipe.store.tables import MIRRORED
+from leadpipe.store.tables.mirrored import MIRRORED
 
 SPECS = {spec.key: spec for spec in defs.resolve_all_asset_specs()}
 GRAPH = defs.resolve_asset_graph()

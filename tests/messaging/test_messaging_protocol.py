@@ -29,7 +29,7 @@ from leadpipe.messaging.protocol import (
     database_refusals,
 )
 from leadpipe.settings import Settings
-from leadpipe.store.tables import MESSAGE_STATES
+from leadpipe.store.tables.sending import MESSAGE_STATES
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -13,7 +13,8 @@ from leadpipe.privacy.ledger_rules import LEDGER
 from leadpipe.privacy.retention import RULES
 from leadpipe.store import dbt
 from leadpipe.store.bootstrap import schemas
-from leadpipe.store.tables import MIRRORED, metadata
+from leadpipe.store.tables.base import metadata
+from leadpipe.store.tables.mirrored import MIRRORED
 
 
 def test_every_table_of_the_ledger_is_in_a_rule() -> None:

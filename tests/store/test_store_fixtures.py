@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, select
 
 from leadpipe.settings import Settings
 from leadpipe.store.lake import Lake
-from leadpipe.store.tables import controls
+from leadpipe.store.tables.running import controls
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, create_engine, text
 from leadpipe.errors import ConfigurationError
 from leadpipe.store import bootstrap, ledger, mirror
 from leadpipe.store.lake import Lake
-from leadpipe.store.tables import MIRRORED, metadata
+from leadpipe.store.tables.base import metadata
+from leadpipe.store.tables.mirrored import MIRRORED
 from leadpipe.store.urls import sqlalchemy_url
 
 NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)

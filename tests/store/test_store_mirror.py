@@ -14,7 +14,9 @@ from leadpipe.crm import watermark
 from leadpipe.store import bootstrap
 from leadpipe.store.lake import Lake
 from leadpipe.store.mirror import PREFIX, differences, mirror
-from leadpipe.store.tables import MIRRORED, NOT_MIRRORED, decisions, inbox, quarantine
+from leadpipe.store.tables.exchange import inbox, quarantine
+from leadpipe.store.tables.mirrored import MIRRORED, NOT_MIRRORED
+from leadpipe.store.tables.sending import decisions
 
 NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
 WRITERS = 3

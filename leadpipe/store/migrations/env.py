@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from leadpipe.store.tables import SCHEMA, metadata
+from leadpipe.store.tables.base import SCHEMA, metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from leadpipe.store.tables import Xid8
+from leadpipe.store.tables.base import Xid8
 
 revision = "0002"
 down_revision = "0001"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from leadpipe.store.tables import Xid8
+from leadpipe.store.tables.base import Xid8
 
 revision = "0011"
 down_revision = "0010"
