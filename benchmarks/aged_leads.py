@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from leadpipe.crm.mapping import ConsentProof, Inquiry, Person
+from leadpipe.crm.inquiries import Inquiry
+from leadpipe.crm.mapping import ConsentProof, Person
 from leadpipe.crm.people import upsert_people
 from leadpipe.leads.identity import EmailPoint, PhonePoint
 

@@ -20,7 +20,8 @@ import httpx
 import pyarrow as pa
 
 from leadpipe.crm import tables
-from leadpipe.crm.tables import RawTable, read_id
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id
 
 if TYPE_CHECKING:
     from leadpipe.sandbox.control import SandboxControl

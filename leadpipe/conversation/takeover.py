@@ -1,7 +1,7 @@
 """People taking over: automation pauses for a lead, and goes on when told.
 
 What lives here: pausing, resuming, and the end of a pause that the lead asked for ("later"). What does not: what a
-human act is (``crm.mapping``).
+human act is (``crm.human_actions``).
 
 A pause by a human ends only by ``leadpipe conversation resume``. Acts from before leadpipe went live, or from before
 the last resume, pause nothing: the first sync brings years of them.
@@ -60,7 +60,7 @@ def pause_for_people(
 
     Args:
         engine: the ledger.
-        person_ids: people with newly seen human actions (``crm.people.store_human_actions``).
+        person_ids: people with newly seen human actions (``crm.human_actions.store_human_actions``).
         settings: where the team's plans are.
         now: when.
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from leadpipe.crm import compare, held, intake, tables, written
 from leadpipe.crm import sweep as id_sweep
 from leadpipe.crm.compare import HEALED, OPEN, WRITE_AGAIN, Difference, Sides
+from leadpipe.crm.values import read_id
 from leadpipe.errors import LeadpipeError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _texts(done: Audited, sides: Sides) -> None:
     for person_id in people:
         now = sides.clock.now()
         rows = [row for page in sides.crm.pages(table.collection, {"personId": person_id}) for row in page]
-        ids = [i for row in rows if (i := tables.read_id(row)) is not None]
+        ids = [i for row in rows if (i := read_id(row)) is not None]
         known = held.versions(sides.lake, table, ids)
         taken = intake.store(
             [], [], {table.collection: rows}, lake=sides.lake, engine=sides.engine, now=now, landed_by="audit",

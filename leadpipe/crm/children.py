@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from leadpipe.crm import gone, held, landing, tables, watermark
 from leadpipe.crm.sweep import follow_merges
-from leadpipe.crm.tables import RawTable, read_id
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

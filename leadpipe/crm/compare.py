@@ -20,7 +20,8 @@ from leadpipe.crm import gone, held, intake, landing, tables, watermark
 from leadpipe.crm import sweep as id_sweep
 from leadpipe.crm.people_compare import ledger_differences
 from leadpipe.crm.sync import PEOPLE_QUERY
-from leadpipe.crm.tables import RawTable, read_id
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id
 from leadpipe.errors import BadRecord
 from leadpipe.store import quarantine
 

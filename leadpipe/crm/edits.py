@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import landing, tables, verbal, watermark
+from leadpipe.crm import landing, verbal, watermark
 from leadpipe.crm.passes import Pass, digest_of
 from leadpipe.crm.sync import OVERLAP
+from leadpipe.crm.values import read_time
 from leadpipe.errors import Rejected
 from leadpipe.store import quarantine
 
@@ -87,6 +88,6 @@ def _falls(times: Sequence[datetime]) -> bool:
 
 def _updated(row: Row) -> datetime | None:
     try:
-        return tables.read_time(row.get("updated"))
+        return read_time(row.get("updated"))
     except ValueError:
         return None

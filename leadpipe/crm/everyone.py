@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.crm.readahead import Give, in_threads
-from leadpipe.crm.tables import read_id
+from leadpipe.crm.values import read_id
 from leadpipe.errors import Rejected
 
 if TYPE_CHECKING:

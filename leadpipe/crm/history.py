@@ -23,7 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from leadpipe.crm import watermark
 from leadpipe.crm.passes import Pass
 from leadpipe.crm.readahead import Give, in_threads
-from leadpipe.crm.tables import RawTable, read_id
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id
 from leadpipe.errors import Rejected
 from leadpipe.store.locks import lock_key
 

@@ -20,9 +20,11 @@ from sqlalchemy import text
 from leadpipe.crm import landing, optouts, tables, verbal
 from leadpipe.crm.client import rows_of
 from leadpipe.crm.erased import erased_ids, without_erased
+from leadpipe.crm.human_actions import read_email_act, read_human_action, store_human_actions
 from leadpipe.crm.inbox import Notice
-from leadpipe.crm.mapping import Inquiry, read_email_act, read_human_action, read_inquiry, read_person
-from leadpipe.crm.people import store_human_actions, store_inquiries, upsert_people
+from leadpipe.crm.inquiries import Inquiry, read_inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.errors import BadRecord, Rejected
 from leadpipe.store import quarantine
 from leadpipe.store.quarantine import SetAside

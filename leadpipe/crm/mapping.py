@@ -1,7 +1,8 @@
-"""What a Follow Up Boss record means to the ledger.
+"""What a person of Follow Up Boss means to the ledger.
 
-What lives here: payload -> ``Person``, ``Inquiry``, ``HumanAction``, with normalised contact points and the consents
-that the record proves. What does not: storing them (``people``) or judging them (``policy``).
+What lives here: payload -> ``Person``, with normalised contact points and the consents that the record proves. What does
+not: storing people (``people``), judging consents (``policy``), what else a record can mean (``inquiries``,
+``human_actions``).
 
 House convention for consent, since the CRM has no field for it (FUB sheet 4.5): custom fields ``customConsentSms``
 (``pewc`` or ``inquiry``), ``customConsentText``, ``customConsentAt``, ``customConsentIp``, ``customWhatsAppOptIn``.
@@ -13,25 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from leadpipe.crm.tables import MAX_INT, read_id, read_time
+from leadpipe.crm.values import MAX_INT, read_time, read_whole, time_or_none
 from leadpipe.errors import BadRecord
 from leadpipe.leads.identity import EmailPoint, PhonePoint, normalise_email, normalise_phone
 
 Row = dict[str, Any]
-
-# Events that ask for something (FUB sheet section 5); browsing and incoming calls do not start a welcome.
-INQUIRY_TYPES = frozenset(
-    {
-        "Registration",
-        "Inquiry",
-        "Seller Inquiry",
-        "Property Inquiry",
-        "General Inquiry",
-        "Visited Open House",
-        "Property Search",
-    }
-)
-HUMAN_SYSTEMS = frozenset({"", "Follow Up Boss"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +62,6 @@ class Person:
     """Contact entries that cannot be used: (raw value, reason). They go to quarantine; the lead stays."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inquiry:
-    """An event in which a lead asks for something."""
-
-    event_id: int
-    person_id: int
-    type: str
-    source: str
-    message: str
-    property: Row
-    occurred_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class HumanAction:
-    """Something a person of the team did by themselves in the CRM."""
-
-    person_id: int
-    kind: str
-    crm_id: str
-    user_id: int | None
-    at: datetime
-
-
 def read_person(payload: Row) -> Person:
     """A person payload as the ledger keeps it.
 
@@ -120,7 +83,7 @@ def read_person(payload: Row) -> Person:
     custom = {
         key: value for key, value in payload.items() if key.startswith("custom") and value is not None and value != ""
     }
-    times = {name: _time_or_none(payload.get(name)) for name in _TIMES}
+    times = {name: time_or_none(payload.get(name)) for name in _TIMES}
     human = [times[name] for name in ("lastOutgoingCall", "lastSentText", "lastSentEmail")]
     return Person(
         person_id=person_id,
@@ -128,14 +91,14 @@ def read_person(payload: Row) -> Person:
         last_name=str(payload.get("lastName") or ""),
         stage=str(payload.get("stage") or ""),
         source=str(payload.get("source") or ""),
-        assigned_user_id=_whole(payload.get("assignedUserId")) or None,
+        assigned_user_id=read_whole(payload.get("assignedUserId")) or None,
         assigned_to=str(payload.get("assignedTo") or "") or None,
-        price_usd=_whole(payload.get("price")),
+        price_usd=read_whole(payload.get("price")),
         tags=_tags(payload.get("tags")),
         place=_place(payload),
         custom=custom,
         crm_created_at=created_at,
-        crm_updated_at=_time_or_none(payload.get("updated")) or created_at,
+        crm_updated_at=time_or_none(payload.get("updated")) or created_at,
         last_human_at=max((at for at in human if at), default=None),
         last_two_way_at=_last_two_way(times),
         emails=tuple(emails),
@@ -162,24 +125,8 @@ def _last_two_way(times: dict[str, datetime | None]) -> datetime | None:
     return max((at for at in heard if at), default=None)
 
 
-def _whole(value: object) -> int | None:
-    """A number as the ledger can hold it; None for what is none, whatever its JSON type (sheet 9.7)."""
-    try:
-        number = int(float(str(value))) if not isinstance(value, int) else int(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if abs(number) <= MAX_INT else None
-
-
 def _tags(value: object) -> tuple[str, ...]:
     return tuple(str(tag) for tag in value) if isinstance(value, list) else ()
-
-
-def _time_or_none(value: object) -> datetime | None:
-    try:
-        return read_time(value)
-    except ValueError:
-        return None
 
 
 def _points(entries: object, normalise: Any, set_aside: list[tuple[str, str]]) -> list[Any]:
@@ -218,7 +165,7 @@ def _place(payload: Row) -> Row:
 def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[ConsentProof]:
     proofs: list[ConsentProof] = []
     level = str(custom.get("customConsentSms") or "").lower()
-    at = _time_or_none(custom.get("customConsentAt"))
+    at = time_or_none(custom.get("customConsentAt"))
     if level in {"pewc", "express", "inquiry"} and at and phones:
         text = str(custom.get("customConsentText") or "")
         ip = custom.get("customConsentIp")
@@ -243,7 +190,7 @@ def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[Con
                 dedupe_key=f"custom-sms:{person_id}:{level}:{at.isoformat()}",
             )
         )
-    opted_in_at = _time_or_none(custom.get("customWhatsAppOptIn"))
+    opted_in_at = time_or_none(custom.get("customWhatsAppOptIn"))
     if opted_in_at and phones:
         proofs.append(
             ConsentProof(
@@ -259,75 +206,3 @@ def _consents(person_id: int, custom: Row, phones: list[PhonePoint]) -> list[Con
             )
         )
     return proofs
-
-
-def read_inquiry(payload: Row) -> Inquiry | None:
-    """The inquiry in an event, or None when the event asks for nothing or names no person.
-
-    Raises:
-        BadRecord: no usable id or time.
-    """
-    try:
-        event_id = int(payload["id"])
-        occurred_at = read_time(payload.get("occurred") or payload.get("created"))
-    except (KeyError, TypeError, ValueError):
-        raise BadRecord("FUB event without a usable id or time") from None
-    if not 0 < event_id <= MAX_INT:
-        raise BadRecord("FUB event without a usable id")
-    if occurred_at is None:
-        raise BadRecord(f"FUB event {event_id} has no time")
-    person_id = _whole(payload.get("personId"))
-    if str(payload.get("type")) not in INQUIRY_TYPES or not person_id:
-        return None
-    found = payload.get("property")
-    home: Row = found if isinstance(found, dict) else {}
-    place = {
-        "street": "street",
-        "city": "city",
-        "state": "state",
-        "zip": "code",
-        "mls_number": "mlsNumber",
-        "type": "type",
-    }
-    details = {ours: str(home[theirs]) for ours, theirs in place.items() if home.get(theirs)}
-    for ours, theirs in {"price_usd": "price", "bedrooms": "bedrooms"}.items():
-        if str(home.get(theirs) or "").replace(".", "", 1).isdigit():
-            details[ours] = str(int(float(home[theirs])))
-    return Inquiry(
-        event_id=event_id,
-        person_id=person_id,
-        type=str(payload["type"]),
-        source=str(payload.get("source") or ""),
-        message=str(payload.get("message") or ""),
-        property=details,
-        occurred_at=occurred_at,
-    )
-
-
-def read_email_act(payload: Row) -> HumanAction | None:
-    """The last email that somebody of the team wrote to this person in the CRM, by the person's own fields.
-
-    The API has no documented list of emails; batch and action-plan mail, which nobody wrote to this person, has fields
-    of its own beside ``lastSentEmail`` (sheet 4.2).
-    """
-    at, person_id = _time_or_none(payload.get("lastSentEmail")), read_id(payload)
-    automatic = {_time_or_none(payload.get(name)) for name in ("lastSentBatchEmail", "lastSentActionPlanEmail")}
-    if at is None or person_id is None or at in automatic:
-        return None
-    return HumanAction(person_id=person_id, kind="email", crm_id=f"{person_id}@{at:%Y%m%dT%H%M%S}", user_id=None, at=at)
-
-
-def read_human_action(collection: str, payload: Row) -> HumanAction | None:
-    """The act of a person of the team in a call, text or note; None for the lead's own and for a system's.
-
-    Our own notes come back as webhooks: they carry our system's name, so they never pass for a person's.
-    """
-    kinds = {"calls": "call", "textMessages": "text", "notes": "note"}
-    at = _time_or_none(payload.get("sent") or payload.get("created"))
-    is_incoming = bool(payload.get("isIncoming"))
-    by_system = str(payload.get("systemName") or "") not in HUMAN_SYSTEMS or payload.get("isExternal") is True
-    user_id = _whole(payload.get("userId")) or _whole(payload.get("createdById"))
-    person_id, record_id = _whole(payload.get("personId")), read_id(payload)
-    if is_incoming or by_system or at is None or not person_id or not record_id or user_id is None or user_id < 0:
-        return None
-    return HumanAction(person_id=person_id, kind=kinds[collection], crm_id=str(record_id), user_id=user_id, at=at)

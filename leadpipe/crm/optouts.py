@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.crm.tables import read_id, read_time
+from leadpipe.crm.values import read_id, read_time
 from leadpipe.leads.identity import normalise_email
 from leadpipe.messaging.suppression import lock_point, suppress
 from leadpipe.messaging.under_way import AT_ONCE

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.crm import tables
-from leadpipe.crm.mapping import Inquiry
-from leadpipe.crm.tables import read_id
+from leadpipe.crm.inquiries import Inquiry
+from leadpipe.crm.values import read_id
 
 if TYPE_CHECKING:
     from leadpipe.crm.intake import Intake

@@ -1,7 +1,7 @@
-"""People, contact points, consents, inquiries and human actions, written to the ledger.
+"""People, their contact points and consents, written to the ledger.
 
-What lives here: bulk upserts of what ``mapping`` read, merges followed, and the effects of a change on what is queued.
-What does not: deciding whom to contact (``outreach``).
+What lives here: bulk upserts of what ``mapping`` read, and the effect of a change on what is held. What does not: what
+people ask for or the team does (``inquiries``, ``human_actions``), merges (``sweep``), whom to contact (``outreach``).
 
 One statement per table and batch, fed by a COPY into a temporary table: 100,000 people of a first sync are as plain a
 case as one person of a webhook.
@@ -10,22 +10,21 @@ case as one person of a webhook.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 import psycopg
 
-from leadpipe.crm.mapping import HumanAction, Inquiry, Person
+from leadpipe.crm.bulk import again_after_deadlock, copy_in, cursor_of
+from leadpipe.crm.mapping import Person
 from leadpipe.store.quarantine import SetAside
 
 if TYPE_CHECKING:
-    from psycopg import Cursor
     from sqlalchemy import Connection, Engine
 
 BATCH = 5_000
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,35 +84,12 @@ def _write(engine: Engine, batch: Sequence[Person], now: datetime) -> tuple[list
     return [row.person_id for row in written.values() if row.is_new], changed
 
 
-def again_after_deadlock(run: Callable[[], T], *, attempts: int = 5) -> T:
-    """Run a transaction again when PostgreSQL ended it for another's sake: poller and webhook met at one person."""
-    for attempt in range(attempts):
-        try:
-            return run()
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-            if attempt == attempts - 1:
-                raise
-    raise AssertionError("unreachable")
-
-
 def _bad_points(batch: Iterable[Person]) -> list[SetAside]:
     return [
         SetAside(source="fub_contact_point", record_key=str(person.person_id), reason=reason, raw=raw.encode())
         for person in batch
         for raw, reason in person.set_aside
     ]
-
-
-def _cursor(connection: Connection) -> Cursor[Any]:
-    return connection.connection.cursor()  # type: ignore[return-value] - psycopg's own cursor, for COPY
-
-
-def _copy(cursor: Cursor[Any], table: LiteralString, columns: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
-    cursor.execute(f"create temp table if not exists {table} ({columns}) on commit drop".encode())
-    cursor.execute(f"truncate {table}".encode())
-    with cursor.copy(f"copy {table} from stdin".encode()) as copy:
-        for row in rows:
-            copy.write_row(row)
 
 
 _PERSON_COLUMNS: LiteralString = (
@@ -157,8 +133,8 @@ class _Written(NamedTuple):
 
 def _write_people(connection: Connection, batch: Sequence[Person], now: datetime) -> list[_Written]:
     """Write those whose reading is not older than what is known; returns them."""
-    cursor = _cursor(connection)
-    _copy(
+    cursor = cursor_of(connection)
+    copy_in(
         cursor,
         "incoming_people",
         _PERSON_COLUMNS,
@@ -216,14 +192,14 @@ _WRITE_POINTS: tuple[LiteralString, ...] = (
 
 
 def _write_points(connection: Connection, batch: Sequence[Person], now: datetime) -> None:
-    cursor = _cursor(connection)
+    cursor = cursor_of(connection)
     rows = [
         (p.person_id, kind, point.address, point.is_relay, point.is_role, rank)
         for p in batch
         for kind, points in (("email", p.emails), ("phone", p.phones))
         for rank, point in enumerate(points)
     ]
-    _copy(cursor, "incoming_points", _POINT_COLUMNS, rows)
+    copy_in(cursor, "incoming_points", _POINT_COLUMNS, rows)
     for statement in _WRITE_POINTS:
         cursor.execute(statement, {"now": now, "ids": [p.person_id for p in batch]})
 
@@ -249,83 +225,16 @@ def _write_consents(connection: Connection, batch: Sequence[Person], now: dateti
         for c in p.consents
     ]
     if rows:
-        cursor = _cursor(connection)
-        _copy(cursor, "incoming_consents", _CONSENT_COLUMNS, rows)
+        cursor = cursor_of(connection)
+        copy_in(cursor, "incoming_consents", _CONSENT_COLUMNS, rows)
         cursor.execute(_WRITE_CONSENTS, {"now": now})
 
 
 def _rejudge(connection: Connection, person_ids: Sequence[int], now: datetime) -> None:
     """What is held is judged again at once: a new place has other hours, a new stage may end the plan."""
     if person_ids:
-        _cursor(connection).execute(
+        cursor_of(connection).execute(
             "update ledger.messages set not_before_at = %(now)s, changed_at = %(now)s "
             "where person_id = any(%(ids)s) and state = 'held' and not_before_at > %(now)s and due_at <= %(now)s",
             {"now": now, "ids": list(person_ids)},
         )
-
-
-def store_inquiries(engine: Engine, inquiries: Iterable[Inquiry], *, now: datetime) -> tuple[int, ...]:
-    """Store inquiries once each by event id and return the new ids; the request is consent to be answered (C4)."""
-    rows = {i.event_id: i for i in inquiries}
-    if not rows:
-        return ()
-    with engine.begin() as connection:
-        cursor = _cursor(connection)
-        cursor.executemany(
-            "insert into ledger.inquiries "
-            "(event_id, person_id, type, source, message, property, occurred_at, first_seen_at) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (event_id) do nothing returning event_id",
-            [
-                (i.event_id, i.person_id, i.type, i.source, i.message, json.dumps(i.property), i.occurred_at, now)
-                for i in rows.values()
-            ],
-            returning=True,
-        )
-        new: list[int] = []
-        while True:
-            new += [row[0] for row in cursor.fetchall()]
-            if not cursor.nextset():
-                break
-        cursor.execute(
-            """
-            insert into ledger.consents (
-              person_id, channel, level, scope, seller, source, evidence, at, expires_at, dedupe_key, recorded_at)
-            select i.person_id, channel, 'inquiry', 'inquiry:' || i.event_id, 'ours', lower(i.source),
-              jsonb_build_object('event_id', i.event_id, 'form', 'none_on_file'), i.occurred_at,
-              i.occurred_at + interval '90 days', 'inquiry:' || channel || ':' || i.event_id, %(now)s
-            from ledger.inquiries i cross join unnest(array['sms', 'email', 'whatsapp']) channel
-            where i.event_id = any(%(ids)s)
-            on conflict (dedupe_key) do nothing
-            """,
-            {"ids": new, "now": now},
-        )
-    return tuple(new)
-
-
-def store_human_actions(engine: Engine, actions: Iterable[HumanAction], *, now: datetime) -> tuple[int, ...]:
-    """Store acts of the team once each and stamp the people; returns the person ids that newly saw one."""
-    rows = list(actions)
-    if not rows:
-        return ()
-    with engine.begin() as connection:
-        cursor = _cursor(connection)
-        cursor.executemany(
-            "insert into ledger.human_actions (person_id, kind, crm_id, user_id, at, recorded_at) "
-            "values (%s, %s, %s, %s, %s, %s) on conflict (kind, crm_id) do nothing returning person_id",
-            [(a.person_id, a.kind, a.crm_id, a.user_id, a.at, now) for a in rows],
-            returning=True,
-        )
-        touched: list[int] = []
-        while True:
-            touched += [row[0] for row in cursor.fetchall()]
-            if not cursor.nextset():
-                break
-        cursor.execute(
-            """
-            update ledger.people p set last_human_at = greatest(p.last_human_at, a.at)
-            from (select person_id, max(at) as at from ledger.human_actions where person_id = any(%(ids)s) group by 1) a
-            where a.person_id = p.person_id
-            """,
-            {"ids": touched},
-        )
-    return tuple(dict.fromkeys(touched))

@@ -17,6 +17,7 @@ from sqlalchemy import select, text, update
 
 from leadpipe.crm import intake, landing, tables
 from leadpipe.crm.everyone import everyone
+from leadpipe.crm.values import read_id, read_time
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.under_way import AT_ONCE, wait_for_people
 from leadpipe.store.tables.leads import people
@@ -71,7 +72,7 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
     remote: dict[int, str] = {}
     query = {"fields": "id,updated,stage", "includeTrash": "true", "includeUnclaimed": "true"}
     for page in everyone(crm.in_bulk(), query):
-        remote |= {i: str(row.get("updated") or "") for row in page if (i := tables.read_id(row)) is not None}
+        remote |= {i: str(row.get("updated") or "") for row in page if (i := read_id(row)) is not None}
     with engine.connect() as connection:
         known = connection.execute(
             select(people.c.person_id, people.c.crm_updated_at, people.c.refreshed_at).where(
@@ -102,7 +103,7 @@ def sweep(*, crm: FubClient, lake: Lake, engine: Engine, now: datetime, settings
 
 def _differs(updated: str, known: datetime) -> bool:
     try:
-        at = tables.read_time(updated)
+        at = read_time(updated)
     except ValueError:
         return True
     return at is not None and at != known

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.crm import gone, held, history, optouts, tables, watermark
 from leadpipe.crm.everyone import everyone
 from leadpipe.crm.passes import Pass, digest_of, in_batches, noting_ids
-from leadpipe.crm.tables import RawTable, read_id, read_time
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id, read_time
 from leadpipe.errors import Rejected
 
 if TYPE_CHECKING:

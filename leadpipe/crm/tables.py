@@ -1,7 +1,8 @@
 """Columns of the raw landings of Follow Up Boss in the lake.
 
 What lives here: one Arrow schema per ``raw.fub__*`` table and how a payload becomes its typed columns. What does not:
-writing them (``landing``) or what a person means to the ledger (``mapping``).
+reading one value (``values``), writing the rows (``landing``), what a record means to the ledger (``mapping``,
+``inquiries``, ``human_actions``).
 
 Grain of every table: one row per version seen of one CRM record, append-only; the current row is a staging view.
 Every table ends in the same five columns: ``payload`` (the record as it came, JSON), ``content_hash``, ``is_deleted``,
@@ -14,15 +15,15 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from leadpipe.crm.values import MAX_INT, read_id, read_time
 from leadpipe.errors import BadRecord
 
 Row = dict[str, Any]
-MAX_INT = 2**63 - 1
 _AT = pa.timestamp("us", tz="UTC")
 _LANDED = [
     ("payload", pa.string()),
@@ -84,30 +85,6 @@ class RawTable:
 def canonical(payload: Mapping[str, Any]) -> str:
     """The payload as JSON with sorted keys, so that equal content hashes equally."""
     return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def read_time(value: object) -> datetime | None:
-    """An ISO time of the API as aware UTC; None for missing or empty.
-
-    Raises:
-        ValueError: the text is no time.
-    """
-    if value is None or value == "":
-        return None
-    at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def read_id(row: Row) -> int | None:
-    """A record's id; None when it has none that could be one."""
-    value = row.get("id")
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        number = int(value)
-    except ValueError:
-        return None
-    return number if 0 < number <= MAX_INT else None
 
 
 def _text(value: object) -> str | None:

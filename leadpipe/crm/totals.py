@@ -18,7 +18,8 @@ from sqlalchemy import text
 
 from leadpipe.crm import held, tables, watermark
 from leadpipe.crm.client import PAGE_LIMIT, rows_of
-from leadpipe.crm.tables import RawTable, read_id
+from leadpipe.crm.tables import RawTable
+from leadpipe.crm.values import read_id
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.crm import intake, watermark
 from leadpipe.crm.passes import Pass, digest_of
 from leadpipe.crm.sync import OVERLAP, PEOPLE_QUERY
-from leadpipe.crm.tables import read_id, read_time
+from leadpipe.crm.values import read_id, read_time
 from leadpipe.errors import Rejected
 
 if TYPE_CHECKING:

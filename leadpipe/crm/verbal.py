@@ -19,8 +19,8 @@ from sqlalchemy import text
 
 from leadpipe.conversation.noted import refusal_in, tag_scope, tags_known
 from leadpipe.conversation.optout import Scope, read_words
-from leadpipe.crm.mapping import HUMAN_SYSTEMS
-from leadpipe.crm.tables import read_id, read_time
+from leadpipe.crm.human_actions import HUMAN_SYSTEMS
+from leadpipe.crm.values import read_id, read_time
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.suppression import ALL, PHONE_CHANNELS, lock_point, suppress
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from leadpipe.crm.tables import read_time
+from leadpipe.crm.values import read_time
 from leadpipe.messaging import failpoints
 from leadpipe.messaging.alerts import raise_alert
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from leadpipe.crm.tables import read_time
+from leadpipe.crm.values import read_time
 from leadpipe.errors import BadRecord, Rejected, TransientError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from leadpipe.crm.mapping import INQUIRY_TYPES
+from leadpipe.crm.inquiries import INQUIRY_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

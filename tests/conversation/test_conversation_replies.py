@@ -14,8 +14,7 @@ from leadpipe.clock import FixedClock
 from leadpipe.conversation import effects, reading, turn
 from leadpipe.conversation.classify import Reading
 from leadpipe.conversation.reading import TurnReading
-from leadpipe.crm.mapping import Inquiry
-from leadpipe.crm.people import store_inquiries
+from leadpipe.crm.inquiries import Inquiry, store_inquiries
 from leadpipe.errors import TransientError
 from leadpipe.explain import record
 from leadpipe.explain.replay import replay

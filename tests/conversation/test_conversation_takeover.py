@@ -10,8 +10,7 @@ from sqlalchemy import Engine, text
 
 from leadpipe.clock import FixedClock
 from leadpipe.conversation import handoff, queue, takeover
-from leadpipe.crm.mapping import HumanAction, read_human_action
-from leadpipe.crm.people import store_human_actions
+from leadpipe.crm.human_actions import HumanAction, read_human_action, store_human_actions
 from leadpipe.outreach import enrol
 from leadpipe.outreach.golive import record_go_live
 from leadpipe.settings import Settings

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from leadpipe.crm import inbox, intake, landing, tables
+from leadpipe.crm.human_actions import read_email_act, read_human_action, store_human_actions
 from leadpipe.crm.inbox import Notice
-from leadpipe.crm.mapping import read_email_act, read_human_action, read_inquiry, read_person
-from leadpipe.crm.people import store_human_actions, store_inquiries, upsert_people
+from leadpipe.crm.inquiries import read_inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.errors import BadRecord
 
 if TYPE_CHECKING:

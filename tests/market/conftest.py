@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from leadpipe.clock import FixedClock
-from leadpipe.crm.mapping import Inquiry, read_person
-from leadpipe.crm.people import store_inquiries, upsert_people
+from leadpipe.crm.inquiries import Inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

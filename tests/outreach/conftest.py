@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
-from leadpipe.crm.mapping import Inquiry, read_person
-from leadpipe.crm.people import store_inquiries, upsert_people
+from leadpipe.crm.inquiries import Inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.market.tables import MARKET_TREND_SCHEMA
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.drain import Budget, drain

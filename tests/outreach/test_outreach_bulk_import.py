@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
-from leadpipe.crm.mapping import Inquiry, read_person
-from leadpipe.crm.people import store_inquiries, upsert_people
+from leadpipe.crm.inquiries import Inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.messaging.intent import Intent
 from leadpipe.outreach.bulk_import import Arrival, judge
 from leadpipe.outreach.first_touch import plan_new_leads

@@ -16,8 +16,9 @@ from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
 from leadpipe.crm import landing, tables
-from leadpipe.crm.mapping import read_inquiry, read_person
-from leadpipe.crm.people import store_inquiries, upsert_people
+from leadpipe.crm.inquiries import read_inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
 

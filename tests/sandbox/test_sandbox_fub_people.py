@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from leadpipe.crm.mapping import read_inquiry, read_person
+from leadpipe.crm.inquiries import read_inquiry
+from leadpipe.crm.mapping import read_person
 from leadpipe.errors import Rejected
 
 LEAD = {"firstName": "Mara", "lastName": "Velde", "emails": [{"value": "mara@example.com"}],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leadpipe.crm import custom_fields, tables
-from leadpipe.crm.mapping import read_human_action
+from leadpipe.crm.human_actions import read_human_action
 from leadpipe.errors import ConfigurationError, Rejected
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from leadpipe.crm.mapping import read_human_action, read_inquiry
+from leadpipe.crm.human_actions import read_human_action
+from leadpipe.crm.inquiries import read_inquiry
 from leadpipe.sandbox.population.answers import STOPPERS, WEIGHTS, react, sentences
 from leadpipe.sandbox.state import AcceptedMessage
 from tests.sandbox.people import FOUR_HUNDRED, accept, people_of
