@@ -1,7 +1,7 @@
 """What a turn leaves in the CRM: one note, tags, a stage, journalled with the turn's own transaction.
 
-What lives here: the records and their words. What does not: the journal and its carrying out (``crm.writeback``), tasks
-(``handoff``).
+What lives here: the records and their words. What does not: the journal (``crm.writeback_journal``), its
+carrying out (``crm.writeback``), tasks (``handoff``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leadpipe.conversation.classify import Reading
 from leadpipe.conversation.decision import Decision
 from leadpipe.conversation.qualification import Fact
 from leadpipe.conversation.turn import Turn
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 from leadpipe.messaging.alerts import raise_alert
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from leadpipe.crm import held, tables
 from leadpipe.crm.compare import OPEN, WRITE_AGAIN, Difference
 from leadpipe.crm.conflicts import Winner, winner_of
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 from leadpipe.messaging.alerts import raise_alert
 
 if TYPE_CHECKING:

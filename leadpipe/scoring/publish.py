@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.scoring.score import latest_scores
 from leadpipe.scoring.tables import BANDS

@@ -1,6 +1,7 @@
 """The write-back pass: journalled notes, tasks, tags, fields and stages reach Follow Up Boss.
 
-What lives here: how long a pass goes on. What does not: the journal and what is safe to repeat (``crm.writeback``).
+What lives here: how long a pass goes on. What does not: the journal (``crm.writeback_journal``), what is
+safe to repeat (``crm.writeback``).
 """
 
 from __future__ import annotations

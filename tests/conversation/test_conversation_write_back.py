@@ -14,7 +14,8 @@ from leadpipe.clock import FixedClock
 from leadpipe.crm import custom_fields
 from leadpipe.crm.client import FubClient
 from leadpipe.crm.ratelimit import LIMITS, WINDOW_SECONDS, RateLimiter
-from leadpipe.crm.writeback import LEASE, MAX_ATTEMPTS, WITHOUT_FIELDS, WriteBack, Written, carry_out, journal
+from leadpipe.crm.writeback import Written, carry_out
+from leadpipe.crm.writeback_journal import LEASE, MAX_ATTEMPTS, WITHOUT_FIELDS, WriteBack, journal
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
 from leadpipe.store.rate_budget import OwnBudget
@@ -154,7 +155,7 @@ def test_a_process_killed_between_the_post_and_its_record_writes_one_note(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("leadpipe.crm.writeback._end", die)
+        patched.setattr("leadpipe.crm.writeback.end", die)
         with pytest.raises(KeyboardInterrupt):
             carry()
     assert len(notes(crm, person)) == 1

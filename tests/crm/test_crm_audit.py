@@ -14,7 +14,8 @@ from leadpipe.crm import audit, compare, conflicts, custom_fields, tables, water
 from leadpipe.crm.audit import Audited
 from leadpipe.crm.conflicts import RULES, Winner
 from leadpipe.crm.custom_fields import PRIORITY_FIELD, REASON_FIELD, SCORE_FIELD
-from leadpipe.crm.writeback import MOVED_IN_CRM, WriteBack, carry_out, journal
+from leadpipe.crm.writeback import MOVED_IN_CRM, carry_out
+from leadpipe.crm.writeback_journal import WriteBack, journal
 from leadpipe.errors import TransientError
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.fub.fields import CREATABLE, CUSTOM_FIELDS

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from leadpipe.clock import FixedClock
 from leadpipe.crm.client import FubClient
 from leadpipe.crm.erased import erased_ids, without_erased
-from leadpipe.crm.writeback import WriteBack, carry_out, journal
+from leadpipe.crm.writeback import carry_out
+from leadpipe.crm.writeback_journal import WriteBack, journal
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

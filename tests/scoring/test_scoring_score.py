@@ -19,7 +19,7 @@ from leadpipe.crm.landing import land
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.crm.tables import USERS
-from leadpipe.crm.writeback import WriteBack, journal
+from leadpipe.crm.writeback_journal import WriteBack, journal
 from leadpipe.scoring.features import FEATURES, NAMES
 from leadpipe.scoring.prior import contributions
 from leadpipe.scoring.publish import journal_changed
