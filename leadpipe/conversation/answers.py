@@ -15,7 +15,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.conversation.plain import plain
-from leadpipe.outreach.templates import email_text, tail_source
+from leadpipe.outreach.template_sources import tail_source
+from leadpipe.outreach.templates import email_text
 from leadpipe.store.inputs import Input
 
 if TYPE_CHECKING:

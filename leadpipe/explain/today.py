@@ -12,7 +12,7 @@ from leadpipe.conversation import answers, openai_writer
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging.gate import policy_of
 from leadpipe.outreach.plan import load_plans
-from leadpipe.outreach.templates import sources_of
+from leadpipe.outreach.template_sources import sources_of
 from leadpipe.policy.frozen import judged_for
 from leadpipe.policy.pack_file import load_pack
 

@@ -14,7 +14,7 @@ from leadpipe.conversation import answers
 from leadpipe.errors import BadRecord
 from leadpipe.messaging.entry import storable
 from leadpipe.outreach import templates
-from leadpipe.outreach.templates import Sources
+from leadpipe.outreach.template_sources import Sources
 
 if TYPE_CHECKING:
     from leadpipe.explain.record import Recorded

@@ -312,7 +312,7 @@ def _name_in(path: Path) -> str:
 @lru_cache(maxsize=8)
 def _load_folder(stamped: Stamped) -> dict[str, Plan]:
     from leadpipe.outreach.plan_file import read_plan
-    from leadpipe.outreach.templates import template_names
+    from leadpipe.outreach.template_sources import template_names
 
     plans: dict[str, Plan] = {}
     for path, _ in stamped:

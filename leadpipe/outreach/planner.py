@@ -23,7 +23,7 @@ from leadpipe.outreach import queue
 from leadpipe.outreach.plan import SendStep, load_plans
 from leadpipe.outreach.plan_desk import Chunk, Desk
 from leadpipe.outreach.plan_inputs import Market, Scores, scores_and_market
-from leadpipe.outreach.templates import sources_of
+from leadpipe.outreach.template_sources import sources_of
 from leadpipe.outreach.variables import LANGUAGES
 from leadpipe.store import inputs, ledger
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from leadpipe.messaging.segments import count_segments
-from leadpipe.outreach.templates import folder
+from leadpipe.outreach.template_sources import folder
 
 _TAG = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from leadpipe.explain import record
 from leadpipe.explain.replay import Replayed, replay
-from leadpipe.outreach import templates
+from leadpipe.outreach import template_sources, templates
 from leadpipe.outreach.plan import builtin_folder
 from leadpipe.policy import pack_file
 from tests.explain.conftest import recorded, replayed
@@ -73,8 +73,9 @@ def fresh_templates() -> Callable[[], None]:
     """A function that forgets what was read of template files, as a process started later would know nothing."""
 
     def forget() -> None:
-        for cached in (templates._compiled, templates.template_names, templates._layout, templates.tail_source):
+        for cached in (templates._compiled, templates._layout, template_sources.template_names):
             cached.cache_clear()
+        template_sources.tail_source.cache_clear()
 
     return forget
 
@@ -105,8 +106,8 @@ def test_every_message_is_made_again_and_each_change_of_what_it_was_made_from_is
     world.settings = before
 
     # The template's file.
-    words = copied(templates.folder(), tmp_path / "words")
-    monkeypatch.setattr(templates, "folder", lambda: words)
+    words = copied(template_sources.folder(), tmp_path / "words")
+    monkeypatch.setattr(template_sources, "folder", lambda: words)
     fresh_templates()
     assert replayed(world, one).answer == "identical"
     append(words / f"{row.template}.txt", ".")

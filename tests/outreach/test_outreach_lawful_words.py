@@ -9,7 +9,7 @@ import pytest
 
 from leadpipe.leads.place import place_of, prefix_of
 from leadpipe.messaging.gate import policy_of
-from leadpipe.outreach import templates
+from leadpipe.outreach import template_sources, templates
 from leadpipe.outreach.facts import know
 from leadpipe.outreach.offers import offer_to
 from leadpipe.outreach.variables import variables_for
@@ -57,7 +57,7 @@ def found_in(template: str, place: Any, language: str, settings: Settings = SETT
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-@pytest.mark.parametrize("template", sorted(templates.template_names()))
+@pytest.mark.parametrize("template", sorted(template_sources.template_names()))
 def test_no_template_breaks_a_rule_anywhere_the_sandbox_has_people(template: str, language: str) -> None:
     for place in PLACES:
         assert found_in(template, place, language) == [], place

@@ -13,7 +13,7 @@ import pytest
 
 from leadpipe.market.criteria import _criteria
 from leadpipe.market.recommend import chosen
-from leadpipe.outreach import templates, walk
+from leadpipe.outreach import template_sources, templates, walk
 from leadpipe.outreach.facts import PersonRow, know
 from leadpipe.outreach.offers import offer_to
 from leadpipe.outreach.plan import SendStep, load_plans
@@ -87,7 +87,7 @@ def without(words: str, name: str) -> str:
     return words.replace(name, "<name>")
 
 
-@pytest.mark.parametrize("template", sorted(templates.template_names()))
+@pytest.mark.parametrize("template", sorted(template_sources.template_names()))
 def test_every_template_says_the_same_to_every_name(template: str) -> None:
     for world in worlds():
         has_more = world.pop("has_more")
@@ -107,7 +107,7 @@ def test_every_template_says_the_same_to_every_name(template: str) -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.city)
-@pytest.mark.parametrize("template", sorted(templates.template_names()))
+@pytest.mark.parametrize("template", sorted(template_sources.template_names()))
 def test_every_template_says_the_same_to_both_of_two_zips(template: str, pair: Pair) -> None:
     for world in worlds():
         has_more = world.pop("has_more")
@@ -208,5 +208,5 @@ def _spread_of(plan: str, step: str) -> int:
 
 
 def test_every_template_of_every_plan_was_rendered_here() -> None:
-    assert {step.template for _, step in STEPS} <= templates.template_names()
-    assert {path.name.split(".")[1] for path in Path(templates.folder()).glob("[a-z]*.*.txt")} == {"es"}
+    assert {step.template for _, step in STEPS} <= template_sources.template_names()
+    assert {path.name.split(".")[1] for path in Path(template_sources.folder()).glob("[a-z]*.*.txt")} == {"es"}

@@ -11,7 +11,7 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.outreach import plan as plans
 from leadpipe.outreach.plan_file import read_plan
 from leadpipe.outreach.queue import OUTCOMES
-from leadpipe.outreach.templates import template_names
+from leadpipe.outreach.template_sources import template_names
 
 DOC = (Path(__file__).parents[2] / "docs" / "plans.md").read_text(encoding="utf-8")
 EXAMPLE = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)[0]

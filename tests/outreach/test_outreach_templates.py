@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import content_template
-from leadpipe.outreach import templates
+from leadpipe.outreach import template_sources, templates
+from leadpipe.outreach.template_pieces import compile_piece, cut_in_pieces
 from leadpipe.outreach.variables import clean_name, market_variables
 
 NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
@@ -45,8 +46,8 @@ def variables(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-EMAILS = sorted(n for n in templates.template_names() if "sms" not in n and "whatsapp" not in n)
-TEXTS = sorted(templates.template_names() - set(EMAILS))
+EMAILS = sorted(n for n in template_sources.template_names() if "sms" not in n and "whatsapp" not in n)
+TEXTS = sorted(template_sources.template_names() - set(EMAILS))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -74,10 +75,10 @@ def test_a_text_in_pieces_reads_as_the_whole_does(changes: dict[str, Any]) -> No
 def cut_and_whole() -> dict[str, tuple[Any, Any]]:
     """Every template's words in pieces and as one."""
     found: dict[str, tuple[Any, Any]] = {}
-    for path in sorted(templates.folder().glob("[a-z]*.txt")):
+    for path in sorted(template_sources.folder().glob("[a-z]*.txt")):
         text = path.read_text(encoding="utf-8")
         words = text.partition("\n")[2] or text
-        found[path.name] = (templates._pieces(path.stem, words), templates._part(path.stem, words))
+        found[path.name] = (cut_in_pieces(path.stem, words), compile_piece(path.stem, words))
     return found
 
 
@@ -97,7 +98,7 @@ def cut_and_whole() -> dict[str, tuple[Any, Any]]:
 def test_where_a_cut_would_change_the_words_there_is_none(source: str) -> None:
     for place in ("", "x", " x\n\n"):
         given_ = variables(place=place, market="")
-        assert templates._pieces("t", source).render(given_) == templates._part("t", source).render(given_)
+        assert cut_in_pieces("t", source).render(given_) == compile_piece("t", source).render(given_)
 
 
 @pytest.mark.parametrize("language", ["en", "es"])

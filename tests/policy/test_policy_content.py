@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leadpipe.outreach.templates import folder
+from leadpipe.outreach.template_sources import folder
 from leadpipe.policy import content
 from leadpipe.policy.pack import DEMO_POLICY
 from leadpipe.policy.verdict import Verdict
