@@ -1,7 +1,8 @@
 """Moving people on through their plans when the time of a step has come.
 
-What lives here: which passages are due, what each becomes, the intents of the steps they stand at. What does not:
-events (``events``), storing and sending the intents (``messaging``), the walk itself (``walk``).
+What lives here: what a due passage becomes, and the intent of the step it stands at. What does not: which are due and
+what is known around them (``due_passages``), events (``events``), storing and sending the intents (``messaging``), the
+walk itself (``walk``).
 
 A step is over when its message has left or has ended otherwise; the next step's delay counts from then. A passage stays
 at its step until the message is in the ledger, so a run that dies between the two makes the same intent again a little
@@ -13,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from sqlalchemy import text
+from typing import TYPE_CHECKING, Any, Protocol
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.messaging.alerts import raise_alert
-from leadpipe.outreach import enrol, walk
+from leadpipe.outreach import due_passages, enrol, walk
+from leadpipe.outreach.due_passages import Passage
 from leadpipe.outreach.facts import UNDER_WAY, Known, know, people, zip_of
 from leadpipe.outreach.intents import intent_for
 from leadpipe.outreach.offers import offer_to
@@ -48,58 +48,6 @@ WAIT_FOR_PLAN = timedelta(hours=1)
 # Homes in a message were looked up at most so long ago (compliance C41).
 LISTINGS_FRESH_FOR = timedelta(hours=24)
 
-_DUE = text(
-    """
-    with due as materialized (
-      select e.id, e.person_id, e.plan, e.occurrence, e.step, e.opened_at, e.context
-      from ledger.enrolments e
-      where e.state = 'open' and e.next_due_at <= :now and e.plan <> all(:paused)
-      order by e.next_due_at limit :limit
-      for no key update of e skip locked
-    )
-    select due.*, m.state as message_state, m.at as message_at
-    from due left join lateral (
-      select m.state, coalesce(m.accepted_at, m.changed_at) as at from ledger.messages m
-      where m.person_id = due.person_id and m.plan = due.plan and m.step = due.step and m.occurrence = due.occurrence
-      union all
-      -- Sent to the person this one was merged with, before the passage came over.
-      select m.state, coalesce(m.accepted_at, m.changed_at) from ledger.person_contact_points o
-      join ledger.messages m on m.contact_point_id = o.contact_point_id and m.plan = due.plan and m.step = due.step
-        and m.occurrence = due.occurrence
-      where o.person_id = due.person_id and m.enrolment_id = due.id
-      limit 1
-    ) m on true
-    """
-)
-# What waits for a person of the team longer than any message may wait no longer keeps the plans of the lead back.
-_BUSY = text(
-    """
-    select person_id, max(coalesce(not_before_at, due_at)) as at from ledger.messages
-    where person_id = any(cast(:ids as bigint[])) and state = any(:under_way)
-      and (state <> 'review' or due_at > :stale_before)
-    group by person_id
-    """
-)
-_INSIDE = text(
-    "select person_id, array_agg(plan) from ledger.enrolments "
-    "where person_id = any(cast(:ids as bigint[])) and state = 'open' group by person_id"
-)
-_AT_POINTS = text(
-    """
-    select row.id from unnest(cast(:ids as bigint[]), cast(:points as bigint[]), cast(:plans as text[]),
-      cast(:steps as text[]), cast(:occurrences as int[])) as row (id, point_id, plan, step, occurrence)
-    where exists (select 1 from ledger.messages m where m.contact_point_id = row.point_id and m.plan = row.plan
-      and m.step = row.step and m.occurrence = row.occurrence
-      -- A message of this very passage was stored since it was read: its own, not another record's.
-      and m.enrolment_id is distinct from row.id)
-    """
-)
-_PAUSE = text("update ledger.enrolments set state = 'paused' where id = any(:ids) and state = 'open'")
-_POSTPONE = text(
-    "update ledger.enrolments e set next_due_at = p.at "
-    "from unnest(cast(:ids as bigint[]), cast(:ats as timestamptz[])) as p (id, at) where p.id = e.id"
-)
-
 
 class MarketSource(Protocol):
     """Where market facts come from; ``market.facts.MarketFacts`` is one."""
@@ -107,20 +55,6 @@ class MarketSource(Protocol):
     def for_zips(self, zips: Iterable[str]) -> Mapping[str, tuple[float, date]]:
         """Change in percent over twelve months, and its month, by ZIP code."""
         ...
-
-
-class _Passage(NamedTuple):
-    """One due passage with the message of its step; column order is the query's."""
-
-    id: int
-    person_id: int
-    plan: str
-    occurrence: int
-    step: str
-    opened_at: datetime
-    context: Mapping[str, Any]
-    message_state: str | None
-    message_at: datetime | None
 
 
 @dataclass(kw_only=True)
@@ -159,10 +93,9 @@ def advance(
     """
     now = clock.now()
     plans = load_plans(settings.plans_path)
-    paused = list(paused_plans(settings.plans_path))
+    paused = paused_plans(settings.plans_path)
     with engine.begin() as connection:
-        rows = connection.execute(_DUE, {"now": now, "paused": paused, "limit": limit})
-        passages = [_Passage._make(row) for row in rows]
+        passages = due_passages.take_due(connection, now=now, paused_plans=paused, limit=limit)
         if not passages:
             return Advanced()
         desk = _Desk(connection, plans, settings, now)
@@ -189,24 +122,20 @@ class _Desk:
 
     def read(self, person_ids: Sequence[int], market: MarketSource | None) -> None:
         """Everything the decisions need, in a few queries."""
-        ids = list(person_ids)
-        self._rows = people(self._connection, ids, now=self._now)
         stale_before = self._now - timedelta(hours=self._settings.stale_after_hours)
-        found = self._connection.execute(
-            _BUSY, {"ids": ids, "under_way": list(UNDER_WAY), "stale_before": stale_before}
-        )
-        self._busy = {person_id: at for person_id, at in found}
-        self._inside = {person_id: names for person_id, names in self._connection.execute(_INSIDE, {"ids": ids})}
+        self._rows = people(self._connection, person_ids, now=self._now)
+        self._busy = due_passages.busy_until(self._connection, person_ids, stale_before=stale_before)
+        self._inside = due_passages.plans_inside(self._connection, person_ids)
         if market is not None:
             facts = market.for_zips({code for row in self._rows.values() if (code := zip_of(row))})
             self._market = market_variables_for(facts, now=self._now)
 
-    def rank(self, passage: _Passage) -> tuple[int, int]:
+    def rank(self, passage: Passage) -> tuple[int, int]:
         """Higher plans first: who is in two gets the message of the higher one."""
         plan = self._plans.get(passage.plan)
         return (plan.priority if plan else -1, passage.id)
 
-    def take(self, passage: _Passage) -> None:
+    def take(self, passage: Passage) -> None:
         """Decide one passage."""
         plan, row = self._plans.get(passage.plan), self._rows[passage.person_id]
         if plan is None or row.is_gone or row.stage in self._settings.stop_stages:
@@ -224,7 +153,7 @@ class _Desk:
     def _know(self, row: PersonRow) -> Known:
         return know(row, has_market_trend=zip_of(row) in self._market, has_offer=offer_to(row, self._now) is not None)
 
-    def _walk_on(self, passage: _Passage, plan: Plan, known: Known) -> None:
+    def _walk_on(self, passage: Passage, plan: Plan, known: Known) -> None:
         zone = zone_of(known.row, self._settings.team_timezone)
         if passage.message_state is not None:
             since = min(passage.message_at or self._now, self._now)
@@ -252,7 +181,7 @@ class _Desk:
             return self._now + WAIT_FOR_PLAN
         return None
 
-    def _send(self, passage: _Passage, plan: Plan, step: SendStep, known: Known) -> None:
+    def _send(self, passage: Passage, plan: Plan, step: SendStep, known: Known) -> None:
         row, context = known.row, passage.context
         variables = variables_for(
             known,
@@ -291,7 +220,7 @@ class _Desk:
         self._stands.append((passage.id, Stand(step.id, self._now + STORE_WITHIN)))
         self._report.intents.append(intent)
 
-    def _broken(self, passage: _Passage, plan: Plan, step: SendStep, error: ConfigurationError) -> None:
+    def _broken(self, passage: Passage, plan: Plan, step: SendStep, error: ConfigurationError) -> None:
         """Words that cannot be made keep this passage back, not the others; the team is told once a day."""
         self._stands.append((passage.id, Stand(step.id, self._now + WAIT_FOR_PLAN)))
         raise_alert(
@@ -303,7 +232,7 @@ class _Desk:
             now=self._now,
         )
 
-    def _postpone(self, passage: _Passage, until: datetime) -> None:
+    def _postpone(self, passage: Passage, until: datetime) -> None:
         self._postponed[passage.id] = until
 
     def _drop_met_addresses(self) -> None:
@@ -311,14 +240,7 @@ class _Desk:
         intents = self._report.intents
         if not intents:
             return
-        values = {
-            "ids": [intent.enrolment_id for intent in intents],
-            "points": [intent.contact_point_id for intent in intents],
-            "plans": [intent.plan for intent in intents],
-            "steps": [intent.step for intent in intents],
-            "occurrences": [intent.occurrence for intent in intents],
-        }
-        met = set(self._connection.execute(_AT_POINTS, values).scalars())
+        met = due_passages.met_elsewhere(self._connection, intents)
         self._ends += [
             (intent.enrolment_id, intent.person_id, "same_contact_point")
             for intent in intents
@@ -332,10 +254,8 @@ class _Desk:
         self._drop_met_addresses()
         enrol.move(self._connection, self._stands, now=self._now)
         enrol.end(self._connection, self._ends, now=self._now)
-        if self._paused:
-            self._connection.execute(_PAUSE, {"ids": self._paused})
-        if self._postponed:
-            self._connection.execute(_POSTPONE, {"ids": list(self._postponed), "ats": list(self._postponed.values())})
+        due_passages.pause(self._connection, self._paused)
+        due_passages.postpone(self._connection, self._postponed)
         report = self._report
         report.count_moved = len(self._stands) - len(report.intents)
         report.count_waiting = len(self._postponed) + len(self._paused)

@@ -1,7 +1,8 @@
 """The first answer to a new lead.
 
-What lives here: who is a new lead, who must not be answered by us and why, and the first intent. What does not: reading
-the CRM (``crm.intake``), finding listings (``market.recommend``), sending (``messaging``).
+What lives here: who is a new lead, who must not be answered by us and why, and the first intent. What does not: what is
+read of those who wait and what is stated about them (``waiting_leads``), reading the CRM (``crm.intake``), finding
+listings (``market.recommend``), sending (``messaging``).
 
 A crash between opening a passage and storing its message loses nothing: the next call finds the passage still at its
 first step and makes the same intent again, which the ledger stores once.
@@ -12,17 +13,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from sqlalchemy import text
+from typing import TYPE_CHECKING, Any
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.outreach import bulk_import, enrol, walk
-from leadpipe.outreach.facts import Known, PersonRow, know, people, zip_of
+from leadpipe.outreach.facts import Known, know, people, zip_of
 from leadpipe.outreach.golive import go_live_at
 from leadpipe.outreach.intents import FIRST_TOUCH_PRIORITY, intent_for
 from leadpipe.outreach.plan import SendStep, load_plans
 from leadpipe.outreach.variables import variables_for
+from leadpipe.outreach.waiting_leads import (
+    NEW_FOR,
+    PLAN,
+    Waiting,
+    is_created,
+    lock_canonical,
+    met_points,
+    read_waiting,
+    state_outcome,
+)
 from leadpipe.outreach.zone import zone_of
 
 if TYPE_CHECKING:
@@ -33,69 +42,9 @@ if TYPE_CHECKING:
     from leadpipe.outreach.plan import Plan
     from leadpipe.settings import Settings
 
-PLAN = "new_lead"
-NEW_FOR = timedelta(hours=24)
 NOT_NEW = frozenset({"not_new", "before_go_live", bulk_import.OUTCOME})
 # A pause that the lead's own words brought ends with the lead's own new inquiry; one that a human act brought does not.
 LIFTED_BY_INQUIRY = frozenset({"not_interested", "later"})
-
-_WAITING = text(
-    """
-    select p.person_id,
-      (select min(i.occurred_at) from ledger.inquiries i where i.person_id = p.person_id and i.answered_at is null
-        and i.occurred_at > :since and i.occurred_at >= :go_live) as asked_at,
-      e.id as enrolment_id, e.occurrence, e.state, e.step, e.opened_at,
-      exists (select 1 from ledger.messages m where m.person_id = p.person_id and m.plan = :plan
-        and m.occurrence = e.occurrence)
-      or exists (select 1 from ledger.person_contact_points o
-        join ledger.messages m on m.contact_point_id = o.contact_point_id and m.plan = :plan
-          and m.occurrence = e.occurrence
-        where o.person_id = p.person_id and m.enrolment_id = e.id) as has_message
-    from ledger.people p
-    left join lateral (
-      select * from ledger.enrolments e where e.person_id = p.person_id and e.plan = :plan
-      order by occurrence desc limit 1
-    ) e on true
-    where p.person_id = any(cast(:ids as bigint[]))
-    """
-)
-_CANONICAL = text(
-    """
-    with recursive chain as (
-      select person_id, merged_into, 0 as hops from ledger.people where person_id = any(cast(:ids as bigint[]))
-      union all
-      select p.person_id, p.merged_into, chain.hops + 1 from chain
-      join ledger.people p on p.person_id = chain.merged_into where chain.hops < 10
-    ) select distinct person_id from chain where merged_into is null order by person_id
-    """
-)
-# The CRM moves the events of a merged person to the one who stays; so do we, as far as they wait for an answer.
-_MOVE_INQUIRIES = text(
-    """
-    update ledger.inquiries i set person_id = p.merged_into
-    from ledger.people p
-    where p.person_id = i.person_id and p.merged_into is not null and i.answered_at is null
-      and i.person_id = any(cast(:ids as bigint[]))
-    """
-)
-_MET_AT_POINT = text(
-    "select distinct contact_point_id from ledger.messages "
-    "where contact_point_id = any(cast(:points as bigint[])) and plan = :plan and created_at > :since "
-    "and person_id <> all(cast(:ids as bigint[]))"
-)
-
-
-class Waiting(NamedTuple):
-    """A person to consider, with their last passage through the plan; column order is the query's."""
-
-    person_id: int
-    asked_at: datetime | None
-    enrolment_id: int | None
-    occurrence: int | None
-    state: str | None
-    step: str | None
-    opened_at: datetime | None
-    has_message: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,24 +86,13 @@ def plan_new_leads(
     if PLAN not in plans:
         raise ConfigurationError(f"no plan '{PLAN}' in {settings.plans_path}; new leads need one (docs/plans.md)")
     with engine.begin() as connection:
-        connection.execute(_MOVE_INQUIRIES, {"ids": list(person_ids)})
-        ids = [row[0] for row in connection.execute(_CANONICAL, {"ids": list(person_ids)})]
-        connection.execute(
-            text(
-                "select person_id from ledger.people where person_id = any(cast(:ids as bigint[])) "
-                "order by person_id for no key update"
-            ),
-            {"ids": ids},
-        )
+        ids = lock_canonical(connection, person_ids)
         rows = people(connection, ids, now=now)
         desk = _Desk(connection, plans, settings, now)
         live_at = go_live_at(connection, settings)
-        waiting = connection.execute(
-            _WAITING, {"ids": ids, "plan": PLAN, "since": now - NEW_FOR, "go_live": live_at or now}
-        )
-        candidates = [Waiting._make(row) for row in waiting]
-        desk.met_points = _met_points(connection, rows.values(), ids, now)
-        silent = [c.person_id for c in candidates if c.asked_at is None and _is_created(c, rows[c.person_id], now)]
+        candidates = read_waiting(connection, ids, live_at=live_at, now=now)
+        desk.met_points = met_points(connection, rows.values(), now=now)
+        silent = [c.person_id for c in candidates if c.asked_at is None and is_created(c, rows[c.person_id], now)]
         desk.arrivals = bulk_import.judge_arrivals(connection, silent, settings=settings, now=now)
         for candidate in sorted(candidates, key=lambda c: c.person_id):
             row = rows[candidate.person_id]
@@ -165,12 +103,6 @@ def plan_new_leads(
             )
             desk.consider(candidate, known, variables, live_at)
         return desk.intents()
-
-
-def _met_points(connection: Connection, rows: Any, ids: Sequence[int], now: datetime) -> set[int]:
-    points = [point for row in rows for point in (row.email_id, row.phone_id, row.whatsapp_id) if point is not None]
-    found = connection.execute(_MET_AT_POINT, {"points": points, "plan": PLAN, "since": now - NEW_FOR, "ids": ids})
-    return {row[0] for row in found}
 
 
 class _Desk:
@@ -189,14 +121,14 @@ class _Desk:
             self._again(candidate, known, variables)
             # The pass that opened it has yet to store its message: an inquiry seen meanwhile has its answer there.
             if candidate.asked_at is not None:
-                self._state(known.row.person_id, "answered_within_24h", is_new=True)
+                self._state(known, "answered_within_24h", is_new=True)
             return
         outcome = self._refusal(candidate, known, live_at)
         if outcome == "not_asking":
             return
         if outcome is None:
             outcome = self._enter(candidate, known, variables)
-        self._state(known.row.person_id, outcome, is_new=outcome not in NOT_NEW)
+        self._state(known, outcome, is_new=outcome not in NOT_NEW)
 
     def intents(self) -> list[Intent]:
         """The first intents of everyone taken up."""
@@ -242,7 +174,7 @@ class _Desk:
     def _refusal(self, candidate: Waiting, known: Known, live_at: datetime | None) -> str | None:
         """Why this person is not welcomed, ``not_asking`` when there is nothing to answer, None when they are."""
         row, now = known.row, self.now
-        if candidate.asked_at is None and not _is_created(candidate, row, now):
+        if candidate.asked_at is None and not is_created(candidate, row, now):
             return "not_new" if candidate.enrolment_id is None else "not_asking"
         if live_at is None or (candidate.asked_at is None and row.crm_created_at < live_at):
             return "before_go_live"
@@ -304,34 +236,8 @@ class _Desk:
         )
         return "enrolled"
 
-    def _state(self, person_id: int, outcome: str, *, is_new: bool) -> None:
-        values = {"person": person_id, "outcome": outcome, "now": self.now, "is_new": is_new, "plan": self.plan.name}
-        values |= {"arrival": bulk_import.ARRIVAL}
-        statements = (
-            # A second inquiry that joins an open passage does not unsay that the first was answered.
-            "update ledger.people set is_new_lead = is_new_lead or :is_new, "
-            # Nor is somebody imported who grows old without having asked.
-            "outcome = case when :outcome = 'answered_within_24h' then outcome "
-            "when :outcome = 'not_new' and outcome = 'bulk_import' then outcome else :outcome end, "
-            "automation_paused_at = case when :outcome = 'enrolled' then null else automation_paused_at end, "
-            "automation_paused_reason = case when :outcome = 'enrolled' then null else automation_paused_reason end "
-            "where person_id = :person",
-            # Only history comes with an import: an inquiry stored while this was judged has yet to be answered.
-            "update ledger.inquiries set answered_at = :now, outcome = :outcome "
-            "where person_id = :person and answered_at is null and (:outcome <> 'bulk_import' or occurred_at <= "
-            "(select crm_created_at from ledger.people where person_id = :person) - cast(:arrival as interval))",
-            # Every change of an old person in the CRM comes by here, our own tags among them: said once is enough.
-            "insert into ledger.decisions (person_id, plan, outcome, at) select :person, :plan, :outcome, :now "
-            "where :outcome <> 'not_new' or not exists (select 1 from ledger.decisions where person_id = :person "
-            "and plan = :plan and outcome = 'not_new')",
-        )
-        for statement in statements:
-            self.connection.execute(text(statement), values)
-
-
-def _is_created(candidate: Waiting, row: PersonRow, now: datetime) -> bool:
-    """New to the CRM, and never met by the plan."""
-    return row.crm_created_at > now - NEW_FOR and candidate.enrolment_id is None
+    def _state(self, known: Known, outcome: str, *, is_new: bool) -> None:
+        state_outcome(self.connection, known.row.person_id, outcome, is_new=is_new, now=self.now)
 
 
 def _within(at: datetime | None, now: datetime, *, minutes: int) -> bool:
