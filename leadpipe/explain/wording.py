@@ -1,7 +1,7 @@
 """What codes and rules mean, in words for a person who asks.
 
 What lives here: a sentence a code, the rules with their gates in the order they are asked. What does not: the rules
-(``policy``), which findings there are (``message``, ``lead``). A test compares the codes
+(``policy``), which findings there are (``message``, ``lead_sentences``). A test compares the codes
 with ``docs/policy.md``.
 """
 

@@ -81,7 +81,7 @@ class Waiting(NamedTuple):
 
 
 def lock_canonical(connection: Connection, person_ids: Sequence[int]) -> list[int]:
-    """The people these ids are by now, merges followed and their unanswered inquiries with them; their rows are locked."""
+    """The people these ids are by now, merges followed and unanswered inquiries moved along; their rows are locked."""
     connection.execute(_MOVE_INQUIRIES, {"ids": list(person_ids)})
     ids = [row[0] for row in connection.execute(_CANONICAL, {"ids": list(person_ids)})]
     connection.execute(
