@@ -21,6 +21,7 @@ from leadpipe.cli import (
     doctor,
     down,
     explain,
+    fairness,
     gateway,
     inbox,
     messages,
@@ -80,6 +81,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(consents.app, name="consents")
 app.add_typer(sending.app, name="sending")
+app.add_typer(fairness.app, name="fairness")
 app.command("explain")(explain.explain)
 app.command("replay")(replay.replay)
 app.command("simulate")(simulate.simulate)
