@@ -1,12 +1,13 @@
-"""``leadpipe person``: everything held about somebody, and its erasure.
+"""``leadpipe person``: everything held about somebody, its erasure, and what they asked for.
 
 What lives here: arguments, files and printing. What does not: gathering (``privacy.export``), erasing
-(``privacy.erase``).
+(``privacy.erase``), the law's clock (``privacy.requests``).
 """
 
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,10 @@ from leadpipe.errors import Rejected
 
 if TYPE_CHECKING:
     from leadpipe.privacy.certificate import Erased, Plan
+    from leadpipe.privacy.requests import Request
     from leadpipe.runtime import Runtime
 
-app = typer.Typer(help="A person's data: export, erase.", no_args_is_help=True)
+app = typer.Typer(help="A person's data: requests, export, erase.", no_args_is_help=True)
 
 PersonId = Annotated[int, typer.Argument(metavar="PERSON", help="Person id, as in Follow Up Boss.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -96,6 +98,63 @@ def erase(
     typer.echo(json.dumps(done.as_json(), default=str) if as_json else _words(done, path))
     if done.after is not None and not done.after.is_clean:
         raise typer.Exit(1)
+
+
+class Asked(StrEnum):
+    """What a person can ask about their own data."""
+
+    DELETE = "delete"
+    EXPORT = "export"
+
+
+@app.command()
+def request(
+    person: PersonId,
+    kind: Annotated[Asked, typer.Option(help="To be deleted, or told everything held.")],
+    received: Annotated[
+        str, typer.Option("--received", metavar="TIME", help="When they asked (2026-11-24T09:00, UTC); empty: now.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take in what a person asks about their own data: the law's clock starts, and who asked to be deleted is silent.
+
+    Leads who ask in a reply are taken in by themselves. Exit 1 when the ledger does not know the person.
+
+    Example: leadpipe person request 42 --kind delete --received 2026-11-24T09:00
+    """
+    from leadpipe.cli.opened import opened_runtime
+    from leadpipe.cli.times import moment_of
+    from leadpipe.privacy.requests import receive
+
+    at = moment_of(received, "--received")
+    with failing(), opened_runtime() as runtime, _known(), runtime.engine.begin() as connection:
+        now, zone = runtime.clock.now(), runtime.settings.team_timezone
+        made = receive(connection, person, kind=kind.value, received_at=at or now, now=now, zone=zone)
+    typer.echo(json.dumps(made.as_json(), default=str) if as_json else _asked(made))
+
+
+@app.command()
+def requests(as_json: AsJson = False) -> None:
+    """Requests about people's own data that nothing has answered yet, the most urgent first.
+
+    Example: leadpipe person requests
+    """
+    from leadpipe.cli.opened import opened_runtime
+    from leadpipe.privacy.requests import open_requests
+
+    with failing(), opened_runtime() as runtime, runtime.engine.connect() as connection:
+        found = open_requests(connection)
+    if as_json:
+        typer.echo(json.dumps([each.as_json() for each in found], default=str))
+    else:
+        typer.echo("\n".join(map(_asked, found)) or "no request is open")
+
+
+def _asked(made: Request) -> str:
+    return (
+        f"person {made.person_id} asked on {made.received_at:%Y-%m-%d} ({made.kind}): tell them by "
+        f"{made.acknowledge_by} that you have it, done by {made.done_by} with `{made.command}`"
+    )
 
 
 def _tell(words: str) -> None:

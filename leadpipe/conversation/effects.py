@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.conversation import crm_writes, handoff, refusals, takeover
+from leadpipe.audit import acts
+from leadpipe.conversation import crm_writes, handoff, privacy_words, refusals, takeover
 from leadpipe.conversation.classify import Reading
 from leadpipe.conversation.decision import OWN_WORDS, SURE_REFUSAL, Decision
 from leadpipe.conversation.optout import Words
@@ -23,6 +24,7 @@ from leadpipe.conversation.turn import Turn
 from leadpipe.messaging import suppression
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.protocol import Event, Move, State, write
+from leadpipe.privacy import requests
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from leadpipe.settings import Settings
 
 PLAN = "conversation"
+# Who says to be under age is written to no more, by whatever plan and whoever resumes it (C50).
+MINOR = "minor"
 _CANCEL_WORDS = frozenset({"cancel", "cancelar", "cancel all"})
 
 
@@ -71,6 +75,13 @@ def conclude(
         _lock_person(connection, person_id)
     if decision.is_refusal:
         refusals.suppress(connection, turn, reading, words, now=now)
+    if decision.reason == MINOR:
+        refusals.end_contact(connection, turn, source=MINOR, now=now)
+    if person_id is not None and (asked := privacy_words.asked(turn.text)):
+        requests.receive(
+            connection, person_id, kind=asked, received_at=turn.newest.received_at, now=now,
+            zone=settings.team_timezone, inbound_id=turn.id, actor=acts.SYSTEM,
+        )  # fmt: skip
     if person_id is None:
         _tell_of_stranger(connection, turn, reading, now)
     else:

@@ -65,6 +65,21 @@ def suppress(connection: Connection, turn: Turn, reading: Reading, words: Words 
         )
 
 
+def end_contact(connection: Connection, turn: Turn, *, source: str, now: datetime) -> None:
+    """End contact by every channel, on every address the turn may concern."""
+    for point in sorted(points_of(connection, turn)):
+        suppression.suppress(
+            connection,
+            contact_point_id=point,
+            channels=(suppression.ALL,),
+            source=source,
+            at=turn.newest.received_at,
+            now=now,
+            person_id=turn.person_id,
+            inbound_id=turn.id,
+        )
+
+
 def _kinds(connection: Connection, points: set[int]) -> dict[int, str]:
     rows = connection.execute(
         text("select id, kind from ledger.contact_points where id = any(:ids)"), {"ids": sorted(points)}

@@ -104,7 +104,8 @@ def suppress(
 ) -> list[Cancelled]:
     """Suppress the point on these channels, for every person and plan, and cancel all that waits there.
 
-    A channel that is already suppressed gets no second row; what waits is cancelled all the same. A refusal that the
+    A channel that is already suppressed gets no second row, unless this one cannot be taken back and that one can; what
+    waits is cancelled all the same. A refusal that the
     CRM cannot know of is journalled as a tag there. ``source`` is
     ``stop_keyword``, ``phrase``, ``model``, ``21610``, ``bounce``, ``complaint``, ``one_click`` ...; ``at`` is the
     lead's own moment (a late webhook tells of an earlier STOP), ``now`` when leadpipe learnt of it; ``waits`` as in
@@ -112,7 +113,7 @@ def suppress(
     """
     lock_point(connection, [contact_point_id], waits=waits)
     known = active(connection, [contact_point_id]).get(contact_point_id, {})
-    fresh = [c for c in channels if not _covers(known, c)]
+    fresh = [c for c in channels if not _covers(known, c, source)]
     _append(
         connection,
         contact_point_id,
@@ -133,9 +134,12 @@ def suppress(
     )
 
 
-def _covers(known: Mapping[str, Suppression], channel: str) -> bool:
+def _covers(known: Mapping[str, Suppression], channel: str, source: str) -> bool:
+    """Whether what is known would outlast a START as well: what nobody can take back is more than a refusal."""
     wanted = ("email", *PHONE_CHANNELS) if channel == ALL else (channel,)
-    return all(each in known for each in wanted)
+    return all(
+        each in known and (source in LIFTABLE_SOURCES or known[each].source not in LIFTABLE_SOURCES) for each in wanted
+    )
 
 
 def lift(

@@ -17,13 +17,17 @@ from leadpipe.messaging.alerts import raise_alert
 from leadpipe.monitoring import heartbeat, revocations, starving, targets, uptime
 from leadpipe.monitoring.judged import Judged, judge
 from leadpipe.monitoring.revocations import Late, Revocations
+from leadpipe.privacy import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
+    from leadpipe.privacy.requests import Request
     from leadpipe.runtime import Runtime
 
+# A request about one's own data is told again from so many days before its last one.
+REQUEST_DUE_DAYS = 7
 _KEEP = text(
     "insert into ledger.controls (key, value, changed_at) values ('kpis', cast(:value as jsonb), :now) "
     "on conflict (key) do update set value = excluded.value, changed_at = excluded.changed_at"
@@ -73,7 +77,11 @@ def watch(runtime: Runtime) -> Watched:
         connection.execute(_KEEP, {"value": targets.as_control(judged.kpis), "now": now})
         new = [
             told.cause
-            for told in (*worth_telling(judged), *too_slow(obeyed, today=now.astimezone(zone).date()))
+            for told in (
+                *worth_telling(judged),
+                *too_slow(obeyed, today=now.astimezone(zone).date()),
+                *soon_due(requests.open_requests(connection), today=now.astimezone(zone).date()),
+            )
             if raise_alert(
                 connection,
                 kind=told.cause.partition(":")[0],
@@ -112,6 +120,20 @@ def worth_telling(judged: Judged) -> Iterator[Told]:
             title=f"{hungry.count} leads get no touch, and nothing says why",
             body=f"{hungry.words}. People who wait longest: {ids}. All of them: {starving.TABLE}.",
         )
+
+
+def soon_due(found: Sequence[Request], *, today: date) -> Iterator[Told]:
+    """The alerts of requests about a person's own data whose last day is near or over (C33)."""
+    for each in found:
+        days = (each.done_by - today).days
+        if days <= REQUEST_DUE_DAYS:
+            when = f"is due in {days} days" if days >= 0 else f"is {-days} days over the law's last day"
+            yield Told(
+                cause=f"privacy_due:{each.id}",
+                title=f"A request of person {each.person_id} {when}",
+                body=f"They asked on {each.received_at:%Y-%m-%d} ({each.kind}); it must be done by {each.done_by}: "
+                f"`{each.command}`.",
+            )
 
 
 def too_slow(found: Revocations, *, today: date) -> Iterator[Told]:

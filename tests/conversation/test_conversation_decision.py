@@ -104,6 +104,25 @@ def test_a_question_about_an_area_gets_sources_and_no_opinion() -> None:
     assert (decision.answer, decision.handoff, decision.may_draft) == ("neighbourhood", "neighbourhood", False)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is it safe?", "good schools?", "what kind of people live there?", "is it a good area for Jewish families?",
+        "we want a Korean neighbourhood",
+    ],
+)  # fmt: skip
+def test_the_areas_people_are_answered_with_where_to_look_and_a_person_decides(words: str) -> None:
+    """Compliance C36 and C38: the redirect text is offered, no opinion given."""
+    decision = decide(read_as("question"), words)
+    assert (decision.answer, decision.handoff, decision.may_draft) == ("neighbourhood", "neighbourhood", False)
+
+
+def test_a_social_security_number_is_put_before_a_person() -> None:
+    """Compliance C35."""
+    decision = decide(read_as("question"), "my ssn is [redacted], am I approved?")
+    assert (decision.handoff, decision.reason, decision.may_draft) == ("sensitive_data", "sensitive_data", False)
+
+
 def test_a_subject_never_softens_a_refusal() -> None:
     decision = decide(read_as("opt_out"), "stop texting me, I am 16")
     assert decision == decide(read_as("opt_out"), "stop")
