@@ -142,7 +142,7 @@ def listings(leadpipe: LeadpipeResource) -> dg.MaterializeResult:
             done = refresh_listings(runtime.engine, runtime.lake, bridge, now=now)
     finally:
         bridge.close()
-    forget_old(runtime.lake, now=now)
+    forget_old(runtime.engine, runtime.lake, now=now)
     with runtime.engine.begin() as connection:
         quarantine.store(connection, done.set_aside, now=now)
     return dg.MaterializeResult(

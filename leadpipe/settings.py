@@ -132,7 +132,8 @@ class Settings(BaseSettings):
     postal_address: str = Field("", description="Postal address in every email (CAN-SPAM).")
     licences: ByState = Field(
         (),
-        description="Licence number by state, e.g. CA=01234567,TX=9001234: every state the team works in (C40).",
+        description="Licence number by state, e.g. CA=01234567,TX=9001234: every state the team works in (C40); "
+        "empty: homes of the postal address's state.",
     )
     licence_links: ByState = Field(
         (), description="Link that a state wants in emails and first texts, e.g. TX=https://acme.example/iabs (C40)."

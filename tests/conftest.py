@@ -211,7 +211,7 @@ def settings(database_url: str, lake_folder: Path, server_home: Path, monkeypatc
         postal_address="1 Example Street, Austin, TX 78701",
         email_from="Demo Realty <hello@demo-realty.example>",
         reply_domain="in.demo-realty.example",
-        # Texas wants its form linked; no licence is named, so homes anywhere may be written about.
+        # Texas wants its form linked; no licence is named, so homes there may be written about.
         licence_links=(StateValue("TX", "https://demo-realty.example/iabs"),),
         unsubscribe_secret=SecretStr("test-unsubscribe-secret"),
     )

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leadpipe.cli.finding import Check, Finding, note, ok
+from leadpipe.cli.finding import Check, Finding, note, ok, wrong
 
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
+    from leadpipe.settings import Settings
 
 
 def licences(runtime: Runtime) -> Finding:
-    """Every state that wants a licence text can have it, and homes elsewhere are told apart."""
+    """Every state that wants a licence text can have it, and it is known in which states homes may be written about."""
     from leadpipe.policy.pack_file import load_pack
 
     settings, name = runtime.settings, "licences"
@@ -25,11 +26,27 @@ def licences(runtime: Runtime) -> Finding:
         if any(state not in have[kind] for kind in wanted)
     )
     cure = "set LEADPIPE_LICENCES and LEADPIPE_LICENCE_LINKS (docs/policy.md)"
-    if missing:
-        return note(name, f"emails and first texts to {', '.join(missing)} are blocked: missing_license", cure)
-    if not settings.licences:
-        return note(name, "none is named, so homes in any state are written about", cure)
-    return ok(name, f"{len(settings.licences)} states")
+    homes = _homes(settings)
+    blocked = [f"emails and first texts to {', '.join(missing)} are blocked: missing_license"] if missing else []
+    if not homes:
+        unknown = (
+            "neither LEADPIPE_LICENCES nor LEADPIPE_POSTAL_ADDRESS shows a state, so every message about a home waits "
+            "for a person: license_state"
+        )
+        return wrong(name, "; ".join([unknown, *blocked]), cure)
+    said = "; ".join([f"homes in {homes} are written about, others wait for a person", *blocked])
+    return note(name, said, cure) if blocked or not settings.licences else ok(name, said)
+
+
+def _homes(settings: Settings) -> str:
+    """In which states homes may be written about, in words; empty in none."""
+    from leadpipe.policy.home_states import licensed_states
+    from leadpipe.policy.pack import PolicySettings
+
+    listed = ", ".join(sorted(licensed_states(PolicySettings.of(settings)) or ()))
+    if not listed or settings.licences:
+        return listed
+    return f"{listed} (the postal address's state, as no licence is named)"
 
 
 def link_domains(runtime: Runtime) -> Finding:

@@ -136,6 +136,8 @@ def _behind(told: Told) -> Iterator[str]:
         yield f"where they may be, and the time there: {', '.join(where)}; from {', '.join(told.place_from)}"
     else:
         yield "where they are is unknown, so the hours that are legal everywhere count"
+    for home in told.homes:
+        yield f"a home it offers or speaks of: {home['status'] or 'status unknown'}, {_looked(home['checked_at'])}"
     if told.consent is not None:
         c = told.consent
         source = c.source or "no named source"
@@ -143,6 +145,12 @@ def _behind(told: Told) -> Iterator[str]:
     else:
         yield "consent: none that carries this"
     yield f"first legal moment: {utc(told.first_legal_at) if told.first_legal_at else 'none as things stand'}"
+
+
+def _looked(at: str | None) -> str:
+    from leadpipe.explain.judged import utc
+
+    return f"last seen {utc(datetime.fromisoformat(at))}" if at else "seen by nobody"
 
 
 def _rules(told: Told) -> Table:

@@ -34,6 +34,8 @@ _TEXTS = ("brokerage_name", "postal_address", "a2p_campaign_id", "sms_provider",
 _LISTS = ("sms_disabled_states",)
 _BY_STATE = ("licences", "licence_links")
 _DOMAINS = ("link_domains", "email_from", "reply_domain", "public_base_url")
+# A file that names one of these is of a team that deals in the homes of some states.
+_SAY_WHERE = {"postal_address", "licences"}
 _PREFIX = "leadpipe_"
 
 
@@ -144,6 +146,7 @@ def _lines(name: str) -> Generator[Iterator[str]]:
 
 def _policy(path: Path | None) -> PolicySettings:
     """The demo's policy settings, changed by what the file names."""
+    from leadpipe.policy.home_states import office_state
     from leadpipe.policy.pack import DEMO_POLICY
 
     if path is None:
@@ -154,6 +157,8 @@ def _policy(path: Path | None) -> PolicySettings:
     if "blackouts" in named:
         changes["blackouts"] = _blackouts(path, named["blackouts"])
     changes |= _of_settings({name: named[name] for name in (*_LISTS, *_BY_STATE, *_DOMAINS) if name in named}, path)
+    if named.keys() & _SAY_WHERE:
+        changes["office_state"] = office_state(changes.get("postal_address", DEMO_POLICY.postal_address))
     return replace(DEMO_POLICY, **changes)
 
 

@@ -40,6 +40,7 @@ class Told:
         first_legal_at: the first moment it may leave; None when a rule blocks it or a person must decide.
         places: zone, state and the local time there, of every place they may be in.
         place_from: what says where they are.
+        homes: the homes it offers or speaks of, as they were last seen: status and ``checked_at``.
     """
 
     moment: str
@@ -52,6 +53,7 @@ class Told:
     rulings: tuple[Ruling, ...]
     places: tuple[Mapping[str, str], ...]
     place_from: tuple[str, ...]
+    homes: tuple[Mapping[str, str | None], ...]
     consent: Consent | None
     pack: str
 
@@ -73,6 +75,7 @@ class Told:
             ],
             "places": list(self.places),
             "place_from": list(self.place_from),
+            "homes": list(self.homes),
             "consent": None if consent is None else {
                 "id": consent.id, "level": consent.level, "channel": consent.channel, "source": consent.source,
                 "at": consent.at,
@@ -107,6 +110,7 @@ def of_kept(judged: Judged, channel: str, consents: Mapping[int, Consent]) -> To
         rulings=tuple(_rulings(judged.findings, channel)),
         places=tuple(evidence.get("candidates", ())),
         place_from=tuple(evidence.get("place", ())),
+        homes=tuple(evidence.get("homes", ())),
         consent=consents.get(consent_id) if consent_id is not None else None,
         pack=judged.pack_version,
     )
@@ -126,6 +130,7 @@ def of_fresh(verdict: Verdict, *, moment: str) -> Told:
         rulings=tuple(_rulings([finding.as_json() for finding in verdict.findings], case.channel)),
         places=tuple(evidence["candidates"]),
         place_from=tuple(evidence["place"]),
+        homes=tuple(evidence.get("homes", ())),
         consent=next((c for c in case.consents if c.id == verdict.consent_id and c.id is not None), None),
         pack=verdict.pack_version,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from leadpipe.explain.judged import Told, of_fresh
 from leadpipe.messaging import gate
 from leadpipe.messaging.cases import Subject, read_cases
+from leadpipe.messaging.homes import offered_in
 from leadpipe.outreach.facts import zip_of
 from leadpipe.outreach.nightly import Decided, Entry
 from leadpipe.outreach.offers import offer_to
@@ -111,6 +112,7 @@ def _subject(
         is_model_written=False,
         is_template=bool(words.content_variables),
         judged_for=max(due_at, at),
+        offered=offered_in(variables),
     )
 
 

@@ -61,12 +61,13 @@ CODES = {
     "shouted_money": "money in capital letters, which carriers filter",
     "foreign_link": "a link to a domain that is neither ours nor one the team allows (LEADPIPE_LINK_DOMAINS)",
     "agency_fees": "calls an agent's service free or a commission fixed: a person must look",
-    "license_state": "the home is in a state the team names no licence for: a person must look (LEADPIPE_LICENCES)",
+    "license_state": "a home is in a state that neither a licence nor the office is of: a person must look "
+    "(LEADPIPE_LICENCES)",
     "missing_license": "a state wants a licence text that is not there (LEADPIPE_LICENCES, LEADPIPE_LICENCE_LINKS)",
     "missing_disclosure": "an email, or a first text, that does not say an assistant writes",
     "public_shortener": "a public link shortener",
     "ai_denial": "denies being a machine",
-    "stale_listing": "calls a home available that is not, or that nobody looked at for a day",
+    "stale_listing": "offers a home, or calls it available, that is not, or that nobody looked at for a day",
     "claim_unproven": "a promise, a rate, a home's value, or a model's word about a home that nothing stored bears "
     "out: a person must look",
     "missing_identity": "a text to Virginia without the brokerage's name",

@@ -85,6 +85,15 @@ def place_of(zip_code: str, state: str, country: str, phone_prefix: str, city: s
     )
 
 
+@lru_cache(maxsize=65536)
+def state_of_code(code: str) -> str:
+    """The state of a ZIP code, or the province of a Canadian postal code; empty when it is of none or of several."""
+    if len(code) >= 3 and code[1].isdigit() and code[2].isalpha():
+        return POSTAL_LETTERS.get(code[0].upper(), "")
+    states = place_of(code[:5], "", "", "").states if code[:5].isdecimal() else ()
+    return states[0] if len(states) == 1 else ""
+
+
 @lru_cache(maxsize=1024)
 def zone_named(name: str) -> ZoneInfo:
     """The zone, read once: ``ZoneInfo`` itself keeps only the last eight."""

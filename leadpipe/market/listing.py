@@ -74,8 +74,8 @@ class Listing:
         """Equal for equal content."""
         return hashlib.sha256(self.payload.encode()).hexdigest()[:32]
 
-    def as_recommendation(self) -> Row:
-        """The listing as ``outreach.variables.listing_variables`` reads it."""
+    def as_recommendation(self, checked_at: datetime) -> Row:
+        """The listing as ``outreach.variables.listing_variables`` reads it, looked at in that moment."""
         return {
             "address": self.address or (f"Home in {self.city or self.zip}" if self.city or self.zip else ""),
             "price_usd": self.price_usd,
@@ -84,6 +84,9 @@ class Listing:
             "url": self.url,
             "attribution": self.attribution,
             "listing_key": self.listing_key,
+            "state": self.state,
+            "status": self.status,
+            "checked_at": checked_at,
         }
 
 

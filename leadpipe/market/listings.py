@@ -1,7 +1,7 @@
 """Active listings of the places that leads named, landed in the lake.
 
 What lives here: which places to read, versions, checks, and the end of a licence. What does not: the wire
-(``bridge``), whom to tell (``matches``).
+(``bridge``), whom to tell (``matches``), what the ledger keeps of a look (``statuses``).
 
 Grain of ``enrichment.listings``: listing x version seen, append-only. ``enrichment.listing_checks`` says when each was
 last looked up and whether it was active, so that nobody writes about a home that is gone (compliance C41).
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from leadpipe.errors import Rejected
-from leadpipe.market import tables
+from leadpipe.market import statuses, tables
 from leadpipe.market.bridge import Search
 from leadpipe.market.criteria import stated
 from leadpipe.store.quarantine import SetAside
@@ -79,9 +79,9 @@ def refresh_listings(engine: Engine, lake: Lake, bridge: BridgeClient, *, now: d
     except Rejected as error:
         if error.code != "403":
             raise
-        purge(lake, bridge.dataset)
+        purge(engine, lake, bridge.dataset)
         return Landing(is_allowed=False)
-    count_versions, count_gone = _store(lake, bridge.dataset, list(found.values()), now)
+    count_versions, count_gone = _store(engine, lake, bridge.dataset, list(found.values()), now)
     return Landing(
         is_allowed=True,
         count_places=sum(len(search.zips) or 1 for search in searches),
@@ -95,16 +95,20 @@ def refresh_listings(engine: Engine, lake: Lake, bridge: BridgeClient, *, now: d
     )
 
 
-def purge(lake: Lake, dataset: str) -> None:
+def purge(engine: Engine, lake: Lake, dataset: str) -> None:
     """Delete everything stored of a dataset: its licence has ended (zillow sheet section 3)."""
+    with engine.begin() as ledger:
+        statuses.purge(ledger, dataset)
     for table in (tables.LISTINGS, tables.LISTING_CHECKS):
         with lake.write(table) as connection:
             connection.execute(f"delete from {table} where dataset = ?", [dataset])  # noqa: S608 - our own names
 
 
-def forget_old(lake: Lake, *, now: datetime) -> None:
+def forget_old(engine: Engine, lake: Lake, *, now: datetime) -> None:
     """Delete listings that no check has seen active for ``KEEP_DAYS``, and their checks."""
     before = now - timedelta(days=KEEP_DAYS)
+    with engine.begin() as ledger:
+        statuses.forget(ledger, before=before)
     fresh = f"select listing_key from {tables.LISTING_CHECKS} where is_active and checked_at >= ?"  # noqa: S608
     for table in (tables.LISTINGS, tables.LISTING_CHECKS):
         with lake.write(table) as connection:
@@ -129,11 +133,14 @@ def _most_wanted(counts: Counter[Any], limit: int) -> list[Any]:
     return [place for place, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:limit]]
 
 
-def _store(lake: Lake, dataset: str, found: Sequence[Listing], now: datetime) -> tuple[int, int]:
+def _store(engine: Engine, lake: Lake, dataset: str, found: Sequence[Listing], now: datetime) -> tuple[int, int]:
     known = {row["listing_key"]: row for row in current_listings(lake, dataset=dataset)}
     new = [home for home in found if (row := known.get(home.listing_key)) is None or _differs(row, home)]
     seen = {home.listing_key for home in found}
     gone = sorted(key for key, row in known.items() if row["is_active"] and key not in seen)
+    # First, since messages are judged by it; a landing that fails after it is made again whole.
+    with engine.begin() as ledger:
+        statuses.keep(ledger, found, gone, dataset=dataset, now=now)
     lake.append(tables.LISTINGS, _rows(new, now))
     checks = [{"listing_key": key, "is_active": True} for key in sorted(seen)]
     checks += [{"listing_key": key, "is_active": False} for key in gone]

@@ -79,4 +79,7 @@ def _recommendation(home: Row) -> Row:
         "url": home["url"],
         "attribution": home["attribution"],
         "listing_key": home["listing_key"],
+        "state": home["state"],
+        "status": home["status"],
+        "checked_at": home["checked_at"],
     }

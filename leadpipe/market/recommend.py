@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leadpipe.market.criteria import Criteria, stated
 
@@ -34,6 +34,14 @@ _WORKERS = 8
 Row = dict[str, Any]
 
 
+class _Kept(NamedTuple):
+    """One answer of Bridge: by which clocks it was had, and the homes chosen of it."""
+
+    at_seconds: float
+    asked_at: datetime
+    homes: list[Row]
+
+
 class Recommender:
     """Recommendations by stated place and budget, the same for equal criteria (C37).
 
@@ -45,7 +53,7 @@ class Recommender:
     def __init__(self, bridge: BridgeClient | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._bridge = bridge
         self._monotonic = monotonic
-        self._known: dict[Criteria, tuple[float, list[Row]]] = {}
+        self._known: dict[Criteria, _Kept] = {}
         self._closed_until = float("-inf")
         self._lock = Lock()
 
@@ -53,29 +61,34 @@ class Recommender:
         """Homes by person, best known first; whoever has no criteria, or no answer in time, is left out.
 
         Never raises for what Bridge does. Keys of a home: address, price_usd, beds, baths, url, attribution,
-        listing_key.
+        listing_key, state, status, and checked_at: the ``now`` of the call that asked Bridge.
         """
         if self._bridge is None:
             return {}
         with engine.connect() as connection:
             criteria = stated(connection, now=now, person_ids=person_ids)
-        self._learn(self._bridge, sorted(set(criteria.values()) - self._fresh(), key=repr))
+        self._learn(self._bridge, sorted(set(criteria.values()) - self._fresh(now), key=repr), now)
         return {
             person_id: homes
             for person_id, wish in criteria.items()
-            if (homes := self._known.get(wish, (0.0, []))[1])
+            if (kept := self._known.get(wish)) and (homes := kept.homes)
         }  # fmt: skip
 
-    def _fresh(self) -> set[Criteria]:
+    def _fresh(self, now: datetime) -> set[Criteria]:
         with self._lock:
             oldest = self._monotonic() - KEEP_SECONDS
-            # A listing goes stale: what is older than ten minutes is forgotten, not only asked for again.
-            self._known = {wish: kept for wish, kept in self._known.items() if kept[0] > oldest}
+            # A listing goes stale: what is older than ten minutes is forgotten, not only asked for again. By our own
+            # calendar too, which may be a simulated one that jumps.
+            self._known = {
+                wish: kept
+                for wish, kept in self._known.items()
+                if kept.at_seconds > oldest and now - kept.asked_at < timedelta(seconds=KEEP_SECONDS)
+            }
             if len(self._known) > REMEMBERED:
                 self._known = {}
             return set(self._known)
 
-    def _learn(self, bridge: BridgeClient, wishes: list[Criteria]) -> None:
+    def _learn(self, bridge: BridgeClient, wishes: list[Criteria], now: datetime) -> None:
         if not wishes or self._monotonic() < self._closed_until:
             return
         pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="bridge")
@@ -91,7 +104,8 @@ class Recommender:
         for future in done:
             error = future.exception()
             if error is None:
-                self._known[asked[future]] = (self._monotonic(), chosen(future.result(), asked[future]))
+                homes = chosen(future.result(), asked[future], checked_at=now)
+                self._known[asked[future]] = _Kept(self._monotonic(), now, homes)
             else:
                 failures.append(type(error).__name__)
         if failures:
@@ -103,7 +117,7 @@ class Recommender:
             self._closed_until = self._monotonic() + RETRY_SECONDS
 
 
-def chosen(listings: Iterable[Listing], wish: Criteria) -> list[Row]:
+def chosen(listings: Iterable[Listing], wish: Criteria, *, checked_at: datetime) -> list[Row]:
     """The newest of the homes that fit and may be shown; a function of the criteria and the market alone."""
     fitting = [
         home
@@ -112,4 +126,4 @@ def chosen(listings: Iterable[Listing], wish: Criteria) -> list[Row]:
     ]
     fitting.sort(key=lambda home: home.listing_key)
     fitting.sort(key=lambda home: home.listed_on.isoformat() if home.listed_on else "", reverse=True)
-    return [home.as_recommendation() for home in fitting[:COUNT]]
+    return [home.as_recommendation(checked_at) for home in fitting[:COUNT]]

@@ -1,7 +1,8 @@
 """From the ledger's rows to policy cases: what is known about the receivers of some messages.
 
 What lives here: one reading per kind of fact, for one message or for tens of thousands. What does not: any rule and the
-form in which a case is kept (``policy``), what follows from a verdict (``claim``, ``enqueue``, ``review``).
+form in which a case is kept (``policy``), which homes a message speaks of (``homes``), what follows from a verdict
+(``claim``, ``enqueue``, ``review``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 import orjson
 
+from leadpipe.leads.place import state_of_code
 from leadpipe.leads.place_tables import state_code
 from leadpipe.messaging.content_template import values_for
+from leadpipe.messaging.homes import NO_LOOKS, Looks, Offered, offered_in, read_looks
 from leadpipe.messaging.protocol import UNSURE, WENT_OUT
 from leadpipe.policy.case import (
     Case,
@@ -46,6 +49,7 @@ class Subject:
     Attributes:
         is_template: WhatsApp only: the approved template says exactly this body (``content_template``).
         judged_for: the moment it is to leave when that lies ahead; None judges for now.
+        offered: the homes that the message prints.
     """
 
     message_id: str
@@ -60,6 +64,7 @@ class Subject:
     is_model_written: bool
     is_template: bool = False
     judged_for: datetime | None = None
+    offered: tuple[Offered, ...] = ()
 
 
 def subject_of(stored: Row[Any] | Intent, *, judged_for: datetime | None = None) -> Subject:
@@ -78,6 +83,7 @@ def subject_of(stored: Row[Any] | Intent, *, judged_for: datetime | None = None)
         is_model_written=stored.is_model_written,
         is_template=is_whatsapp and values_for(stored.variables, stored.body) is not None,
         judged_for=judged_for,
+        offered=offered_in(stored.variables),
     )
 
 
@@ -93,7 +99,9 @@ class _Refusal(NamedTuple):
 # The mark of the last reading of the CRM's opt-outs (C45).
 REFUSALS = "fub_refusals_read"
 _NO_POINT = (0, "", None)
-_NO_PERSON = (0, "", "", "", "", None, None, None, None, None)
+_NO_PERSON = (0, "", "", "", "", None, None, None, None, None, None, None)
+# Where the MLS's number of the home they asked about stands among a person's facts.
+_HOME_NUMBER = 7
 _NO_PROOF: Mapping[str, Any] = {}
 _NO_RELATIONSHIP = Relationship()
 # Consents that may reach a channel, by the channel they name (``policy.standing``).
@@ -110,16 +118,11 @@ MANUAL = "manual"
 _POINTS: LiteralString = "select id, kind, address from ledger.contact_points where id = any(%(points)s::bigint[])"
 _PEOPLE: LiteralString = """
     select p.person_id, p.place->>'zip', p.place->>'city', p.place->>'state', p.place->>'country', i.asked_at,
-      phone.address, i.home_state, i.home_price_usd, i.home_beds
+      phone.address, i.home->>'mls_number', i.home->>'state', i.home->>'zip', i.home->>'price_usd', i.home->>'bedrooms'
     from ledger.people p
     left join (
       select person_id, max(occurred_at) as asked_at,
-        (array_agg(property->>'state' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
-          as home_state,
-        (array_agg(property->>'price_usd' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
-          as home_price_usd,
-        (array_agg(property->>'bedrooms' order by occurred_at desc) filter (where property <> '{}'::jsonb))[1]
-          as home_beds
+        (array_agg(property order by occurred_at desc) filter (where property <> '{}'::jsonb))[1] as home
       from ledger.inquiries
       where person_id = any(%(people)s::bigint[]) group by 1
     ) i using (person_id)
@@ -221,6 +224,13 @@ class _Facts:
         self._by_person: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
         self._by_point: dict[int, dict[str, HistoryItem]] = defaultdict(dict)
         self._keep_history(sent, received, human)
+        self._looks = self._read_looks(connection, subjects)
+
+    def _read_looks(self, connection: Connection, subjects: Sequence[Subject]) -> Looks:
+        """What was last seen of the homes that these messages print, and of those their receivers asked about."""
+        keys = {home.listing_key for subject in subjects for home in subject.offered}
+        numbers = {number for row in self._people.values() if (number := row[_HOME_NUMBER])}
+        return read_looks(connection, keys=keys, numbers=numbers) if keys or numbers else NO_LOOKS
 
     def _keep_history(self, sent: _Rows, received: _Rows, human: _Rows) -> None:
         for key, person, point, channel, purpose, at in sent:
@@ -240,7 +250,7 @@ class _Facts:
     def case(self, subject: Subject, at: datetime, has_template: bool) -> Case:
         _, kind, address = self._points.get(subject.contact_point_id, _NO_POINT)
         person = self._people.get(subject.person_id, _NO_PERSON)
-        _, zip_code, city, state, country, asked_at, phone, *home = person
+        _, zip_code, city, state, country, asked_at, phone, home_number, *home = person
         return Case(
             id=subject.message_id,
             now=at,
@@ -263,6 +273,8 @@ class _Facts:
             refusals_read_at=None if subject.judged_for else self._refusals_read_at,
             email_gap_days=self._email_gap_days.get(subject.contact_point_id) if subject.channel == "email" else None,
             relationship=Relationship(inquiry_at=asked_at) if asked_at is not None else _NO_RELATIONSHIP,
+            listing=self._looks.by_number.get(home_number),
+            offered=tuple([self._looks.at(offered) for offered in subject.offered]),
             home=_home(*home),
             is_model_written=subject.is_model_written,
             subject=subject.subject or None,
@@ -327,12 +339,12 @@ def _answers(connection: Connection, values: Mapping[str, Any]) -> list[_Rows]:
         return [cursor.fetchall() for cursor in asked]
 
 
-def _home(state: str | None, price_usd: str | None, beds: str | None) -> Home | None:
+def _home(state: str | None, zip_code: str | None, price_usd: str | None, beds: str | None) -> Home | None:
     """The home they asked about last, as the inquiry said; what is no whole number is unknown."""
-    if not (state or price_usd or beds):
+    if not (state or zip_code or price_usd or beds):
         return None
     return Home(
-        state=state_code(state or ""),
+        state=state_code(state or "") or state_of_code(zip_code or ""),
         price_usd=int(price_usd) if price_usd and price_usd.isdigit() else None,
         beds=int(beds) if beds and beds.isdigit() else None,
     )

@@ -102,7 +102,15 @@ def listing_variables(listing: Mapping[str, Any]) -> Variables:
         "url": str(listing.get("url") or ""),
         "attribution": str(listing.get("attribution") or ""),
         "listing_key": str(listing.get("listing_key") or ""),
+        # Not for printing: what the gate must know of it, then and later (``messaging.homes``).
+        "state": str(listing.get("state") or ""),
+        "status": str(listing.get("status") or ""),
+        "checked_at": _iso(listing.get("checked_at")),
     }
+
+
+def _iso(at: object) -> str:
+    return at.isoformat() if isinstance(at, datetime) else str(at or "")
 
 
 def market_variables(

@@ -93,10 +93,17 @@ class Reassigned:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What the listing service said of the home that the words offer, and when (C41)."""
+    """What the listing service said of one home, and when (C41); where it stands (C40).
+
+    Attributes:
+        status: as the service names it; empty when nobody knows.
+        checked_at: None when nobody looked.
+        state: two letters; empty when nobody knows.
+    """
 
     status: str
-    checked_at: datetime
+    checked_at: datetime | None
+    state: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +132,8 @@ class Case:
         is_template: an approved WhatsApp template rather than free text. A case from JSON that does not say is one:
             outside the session nothing else can be meant.
         sender: who the message is for when that is not us, such as a lender (C29).
-        listing: the home whose availability the words claim; None when nobody looked.
+        listing: the home that the words speak of, which may call it available; None when nobody looked.
+        offered: the homes that the message prints as for sale, whatever its words.
         home: the home they asked about; None when they asked about none.
         is_model_written: whether a model chose the words.
         refusals_read_at: when the CRM's own opt-outs were last read (C45); None where there is nothing to read.
@@ -146,6 +154,7 @@ class Case:
     relationship: Relationship = Relationship()
     sender: str = "ours"
     listing: Listing | None = None
+    offered: tuple[Listing, ...] = ()
     home: Home | None = None
     is_model_written: bool = False
     refusals_read_at: datetime | None = None
@@ -198,7 +207,8 @@ class Case:
             state_lists=tuple(_state_list(entry) for entry in row.get("state_lists") or ()),
             reassigned=_reassigned(row.get("reassigned")),
             sender=str(row.get("sender") or "ours"),
-            listing=_listing(row.get("listing")),
+            listing=_listing(row["listing"]) if row.get("listing") else None,
+            offered=tuple(_listing(entry) for entry in row.get("offered") or ()),
             home=_home(row.get("home")),
             is_model_written=bool(row.get("is_model_written", False)),
             refusals_read_at=_time(row, "refusals_read_at") if row.get("refusals_read_at") else None,
@@ -257,8 +267,12 @@ def _reassigned(row: Mapping[str, Any] | None) -> Reassigned:
     return Reassigned(**_dated(row, "result"))
 
 
-def _listing(row: Mapping[str, Any] | None) -> Listing | None:
-    return Listing(status=str(row.get("status") or ""), checked_at=_time(row, "checked_at")) if row else None
+def _listing(row: Mapping[str, Any]) -> Listing:
+    return Listing(
+        status=str(row.get("status") or ""),
+        checked_at=_time(row, "checked_at") if row.get("checked_at") else None,
+        state=str(row.get("state") or "").upper(),
+    )
 
 
 def _home(row: Mapping[str, Any] | None) -> Home | None:

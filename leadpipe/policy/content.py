@@ -1,20 +1,21 @@
 """What the words themselves may not say, and what they must.
 
 What lives here: the content rules over subject and body (C21, C27, C28, C36, C39-C42, C48). What does not: who may be
-written to, reading links, licence texts and claims (``links``, ``licences``, ``claims``). Lint runs a paragraph at a
-time and is remembered, since a campaign repeats its paragraphs.
+written to, reading links, licence texts, states and claims (``links``, ``licences``, ``home_states``, ``claims``). Lint
+runs a paragraph at a time and is remembered, since a campaign repeats its paragraphs.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 
 from leadpipe.policy import claims, licences, links
-from leadpipe.policy.case import Case
+from leadpipe.policy.case import Case, Listing
+from leadpipe.policy.home_states import licensed_states
 from leadpipe.policy.pack import Pack, PolicySettings
 from leadpipe.policy.standing import Facts
 
@@ -86,17 +87,19 @@ def _links(parts: Iterable[str], settings: PolicySettings) -> Iterator[Found]:
 
 
 def _listing(case: Case, pack: Pack) -> Iterator[Found]:
-    """Who says that a home can be had must have looked within a day (C41)."""
-    body = case.body or ""
-    if not any(_says_available(paragraph, pack) for paragraph in body.split("\n\n")):
-        return
-    listing = case.listing
-    if (
-        listing is None
-        or listing.status.lower() not in pack.available_statuses
-        or case.now - listing.checked_at > timedelta(hours=pack.listing_hours)
-    ):
+    """Who offers a home, or says that it can be had, must have looked within a day (C41)."""
+    homes = [*case.offered]
+    if any(_says_available(paragraph, pack) for paragraph in (case.body or "").split("\n\n")):
+        # Words without a home they could be about are of one that nobody looked at.
+        homes += [case.listing] if case.listing or not homes else []
+    if not all(_is_available(home, case.now, pack) for home in homes):
         yield "BLOCK", "stale_listing", "C41"
+
+
+def _is_available(home: Listing | None, now: datetime, pack: Pack) -> bool:
+    if home is None or home.checked_at is None or home.status.lower() not in pack.available_statuses:
+        return False
+    return now - home.checked_at <= timedelta(hours=pack.listing_hours)
 
 
 def _home(case: Case, body: str, pack: Pack, settings: PolicySettings) -> Iterator[Found]:
@@ -105,8 +108,8 @@ def _home(case: Case, body: str, pack: Pack, settings: PolicySettings) -> Iterat
         features = pack.patterns.get("home_features")
         if (features and features.search(body)) or claims.unproven(body, case.home):
             yield "REVIEW", "claim_unproven", "C41"
-    state = case.home.state if case.home else ""
-    if state and settings.licences and state not in dict(settings.licences):
+    states = {case.home.state if case.home else "", *(home.state for home in case.offered)} - {""}
+    if states and (licensed := licensed_states(settings)) is not None and not states <= licensed:
         yield "REVIEW", "license_state", "C40"
 
 

@@ -56,7 +56,9 @@ def frozen(case: Case) -> dict[str, Any]:
     if case.email_gap_days is not None:
         kept["email_gap_days"] = case.email_gap_days
     if case.listing is not None:
-        kept["listing"] = [case.listing.status, case.listing.checked_at]
+        kept["listing"] = _kept_listing(case.listing)
+    if case.offered:
+        kept["offered"] = [_kept_listing(each) for each in case.offered]
     if case.home is not None:
         kept["home"] = [case.home.state, case.home.price_usd, case.home.beds]
     if case.is_model_written:
@@ -129,7 +131,8 @@ def thawed(
             inquiry_at=_maybe(kept.get("inquiry_at")), transaction_at=_maybe(kept.get("transaction_at"))
         ),
         sender=kept.get("sender", "ours"),
-        listing=_listing(kept.get("listing")),
+        listing=_listing(*kept["listing"]) if kept.get("listing") else None,
+        offered=tuple(_listing(*each) for each in kept.get("offered", ())),
         home=_home(kept.get("home")),
         is_model_written=bool(kept.get("is_model_written", False)),
         refusals_read_at=_maybe(kept.get("refusals_read_at")),
@@ -148,8 +151,12 @@ def _reassigned(kept: Sequence[Any] | None) -> Reassigned:
     return Reassigned(result=kept[0], checked_at=_day(kept[1])) if kept else Reassigned()
 
 
-def _listing(kept: Sequence[Any] | None) -> Listing | None:
-    return Listing(status=kept[0], checked_at=_time(kept[1])) if kept else None
+def _kept_listing(listing: Listing) -> list[Any]:
+    return [listing.status, listing.checked_at, listing.state]
+
+
+def _listing(status: str, checked_at: Any, state: str = "") -> Listing:
+    return Listing(status=status, checked_at=_maybe(checked_at), state=state)
 
 
 def _home(kept: Sequence[Any] | None) -> Home | None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pydantic import TypeAdapter
 
 from leadpipe.policy.blackout import Blackout
+from leadpipe.policy.home_states import office_state
 from leadpipe.policy.links import domain_of
 from leadpipe.settings import Settings
 from leadpipe.store.inputs import Input
@@ -81,6 +82,14 @@ class Revocation:
     legal_business_days: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """How soon a request about one's own data must be acknowledged and done (C33)."""
+
+    acknowledge_business_days: int
+    done_days: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
     """The rules in force on one day.
@@ -127,6 +136,7 @@ class Pack:
     email_rates: EmailRates | None
     warm_up_per_day: tuple[int, ...]
     revocation: Revocation | None
+    privacy: Privacy
     fewer_email_days: int
     fewer_email_wait_days: int
 
@@ -145,6 +155,8 @@ class PolicySettings:
         licences: the brokerage's number by state; None asks nobody for licence texts (``policy check``, as the demo's
             brokerage has none), while a running system always says what it has.
         licence_links: the link that a state wants, by state.
+        office_state: the state of the postal address, where the team is taken to be licensed while it names no licence;
+            empty when the address shows none, None when nobody looked (the demo, and verdicts of before it was asked).
         assistant_name: how the assistant calls itself; empty does not ask for its disclosure.
     """
 
@@ -158,6 +170,7 @@ class PolicySettings:
     blackouts: tuple[Blackout, ...] = ()
     licences: ByState | None = None
     licence_links: ByState = ()
+    office_state: str | None = None
     assistant_name: str = ""
 
     @staticmethod
@@ -174,6 +187,7 @@ class PolicySettings:
             blackouts=settings.blackouts,
             licences=settings.licences,
             licence_links=settings.licence_links,
+            office_state=office_state(settings.postal_address),
             assistant_name=settings.assistant_name,
         )
 

@@ -17,9 +17,11 @@ from typing import Any
 import yaml
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.policy.pack import Cap, EmailRates, Hours, Pack, Revocation, Window
+from leadpipe.policy.pack import Cap, EmailRates, Hours, Pack, Privacy, Revocation, Window
 
 FOLDER = Path(__file__).parent / "packs"
+# Of the files that come along, as sha256sum writes them; a team's own are not among them.
+CHECKSUMS = "SHA256SUMS"
 # What of a part says when and why it holds; the rest are its rules.
 _ABOUT = frozenset({"name", "effective_from", "effective_to", "source", "confidence"})
 # What holds where a pack has no such part: the pause of WhatsApp may end, and older packs knew less; no verdict depends
@@ -33,6 +35,7 @@ _WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "revocation": {},
     # A pack of before anybody could wish for less judges nobody who did.
     "preferences": {"fewer_email_days": 30, "wait_days": 3},
+    "privacy": {"acknowledge_business_days": 10, "done_days": 45},
 }
 
 _Part = Mapping[str, Any]
@@ -112,7 +115,24 @@ def _load(day: date, folder: Path) -> Pack:
     )
     if not names:
         raise ConfigurationError(f"no policy pack in {folder}; nothing can be judged")
-    return pack_file(names[-1].read_bytes(), names[-1].name).on(day)
+    return pack_file(_as_shipped(names[-1]), names[-1].name).on(day)
+
+
+def _as_shipped(path: Path) -> bytes:
+    """The file's bytes; one that came along is still the file that did.
+
+    Raises:
+        ConfigurationError: it was damaged, or edited in place; then nobody knows which rules it holds (C45).
+    """
+    raw, sums = path.read_bytes(), path.parent / CHECKSUMS
+    listed = dict(line.split()[::-1] for line in sums.read_text(encoding="utf-8").splitlines()) if sums.exists() else {}
+    wanted = listed.get(path.name)
+    if wanted is not None and wanted != hashlib.sha256(raw).hexdigest():
+        raise ConfigurationError(
+            f"policy pack {path.name} is not the file that came along: its checksum differs from {CHECKSUMS}; restore "
+            "it, and put changes into a file of a newer day (docs/policy.md)"
+        )
+    return raw
 
 
 def named_pack(name: str) -> PackFile:
@@ -256,6 +276,7 @@ _READERS: dict[str, Callable[[_Part], dict[str, Any]]] = {
     "email_rates": lambda part: {"email_rates": EmailRates(**_plain(part)) if part else None},
     "warm_up": lambda part: {"warm_up_per_day": tuple(map(int, part["per_day_by_week"]))},
     "revocation": lambda part: {"revocation": Revocation(**_plain(part)) if part else None},
+    "privacy": lambda part: {"privacy": Privacy(**_plain(part))},
     "preferences": _preferences,
     "content": _content,
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from leadpipe.leads.place import Place, place_of, prefix_of, zone_named
@@ -29,6 +29,10 @@ _UNJUDGEABLE = "unjudgeable_"
 REFUSALS_HOLD = timedelta(seconds=20)
 
 
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One rule's own verdict: ``ALLOW`` is not listed, ``SKIPPED`` is (no body to read)."""
@@ -44,7 +48,7 @@ class Finding:
             "rule": self.rule,
             "decision": self.decision,
             "code": self.code,
-            "until": self.until.isoformat().replace("+00:00", "Z") if self.until else None,
+            "until": _iso(self.until),
         }
 
 
@@ -93,7 +97,15 @@ class Verdict:
             "consent_id": self.consent_id,
             "consent_level": self.consent_level,
             "pack": self.pack_version,
+            **self._looks(),
         }
+
+    def _looks(self) -> dict[str, Any]:
+        """The homes that the message offers or speaks of, as they were last seen; nothing where it does neither."""
+        homes = [*self.case.offered, *([self.case.listing] if self.case.listing else [])]
+        if not homes:
+            return {}
+        return {"homes": [{"status": home.status, "checked_at": _iso(home.checked_at)} for home in homes]}
 
 
 def judge(case: Case, *, pack: Pack, settings: PolicySettings) -> Verdict:

@@ -183,6 +183,7 @@ LEDGER: dict[str, LedgerRule] = {
         stays="plan, outcome, code and time",
     ),
     "number_checks": LedgerRule(about="What lists outside say of their numbers", rows=POINT, is_deleted=True),
+    "listing_statuses": _nothing("Which homes were last seen for sale", "no data of persons"),
     "inputs": _nothing("Templates, plans and rules that messages were made from", "no data of persons"),
     "rate_budgets": _nothing("How often providers may be asked", "no data of persons"),
     "heartbeats": _nothing("Signs of life of services", "no data of persons"),

@@ -33,15 +33,15 @@ PREFIX = "leadpipe_simulation_"
 # What planning, judging and sending read; the rest stays behind.
 _COPIED = frozenset(
     "watermarks people contact_points person_contact_points inquiries human_actions enrolments messages attempts "
-    "message_events suppressions consents preferences number_checks inbound_messages qualifications conversations "
-    "handoffs inputs".split()
+    "message_events suppressions consents preferences number_checks listing_statuses inbound_messages qualifications "
+    "conversations handoffs inputs".split()
 )
 # What was recorded later than the moment was not there at the moment.
 _RECORDED = {
     "people": "first_seen_at", "contact_points": "created_at", "inquiries": "first_seen_at",
     "human_actions": "recorded_at", "enrolments": "opened_at", "messages": "created_at", "attempts": "started_at",
     "message_events": "at", "suppressions": "recorded_at", "consents": "recorded_at", "inbound_messages": "received_at",
-    "number_checks": "recorded_at", "preferences": "recorded_at",
+    "number_checks": "recorded_at", "listing_statuses": "checked_at", "preferences": "recorded_at",
     "qualifications": "at", "conversations": "changed_at", "handoffs": "opened_at", "inputs": "recorded_at",
 }  # fmt: skip
 _LAST_EVENT = (

@@ -23,11 +23,33 @@ def runtime(**changes: Any) -> Any:
 
 def test_the_doctor_names_the_states_that_get_nothing() -> None:
     found = checks_words.licences(runtime(licences=(("CA", "1"),)))
-    assert (found.state, found.words) == ("note", "emails and first texts to TX are blocked: missing_license")
+    assert found.state == "note"
+    assert found.words.endswith("; emails and first texts to TX are blocked: missing_license")
     assert "LEADPIPE_LICENCE_LINKS" in found.cure
     both = {"licences": (("CA", "1"), ("TX", "2")), "licence_links": (("TX", "https://a.example"),)}
     assert checks_words.licences(runtime(**both)).state == "ok"
     assert "CA, TX" in checks_words.licences(runtime()).words
+
+
+@pytest.mark.parametrize(
+    ("licences", "address", "state", "words"),
+    [
+        ((("CA", "1"), ("TX", "2")), "", "ok", "homes in CA, TX are written about, others wait for a person"),
+        ((), "1 Example Street, Austin, TX 78701", "note", "homes in TX (the postal address's state, as no licence is"),
+        (
+            (),
+            "1 Example Street, Austin",
+            "wrong",
+            "neither LEADPIPE_LICENCES nor LEADPIPE_POSTAL_ADDRESS shows a state",
+        ),
+    ],
+)
+def test_the_doctor_says_in_which_states_homes_are_written_about(
+    licences: Any, address: str, state: str, words: str
+) -> None:
+    links = (("TX", "https://a.example"),)
+    found = checks_words.licences(runtime(licences=licences, licence_links=links, postal_address=address))
+    assert (found.state, found.words.startswith(words)) == (state, True), found.words
 
 
 def test_the_doctor_says_where_links_may_lead() -> None:

@@ -34,10 +34,11 @@ def messages(planning_world: World, add_person: Any, ask: Any, live: Any) -> lis
     add_person(3, age=aged, customLanguage="Spanish")
     add_person(4, age=aged, emails=[], **AGREED)
     add_person(5, age=aged, emails=[], phones=[{"value": "+447700900123"}], customWhatsAppOptIn="2025-06-01T10:00:00Z")
+    home = {"address": "9 Elm St", "price_usd": 450_000, "beds": 3, "baths": 2.5, "url": "", "listing_key": "L9"}
     intents = plan_new_leads(
         world.engine,
         [1],
-        listings_by_person={1: [{"address": "9 Elm St", "price_usd": 450_000, "beds": 3, "baths": 2.5, "url": ""}]},
+        listings_by_person={1: [home | {"state": "TX", "status": "Active", "checked_at": world.clock.now()}]},
         market_facts={},
         settings=world.settings,
         clock=world.clock,

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from leadpipe.clock import FixedClock
 from leadpipe.errors import BadRecord, ConfigurationError, RateLimited, Rejected, TransientError
-from leadpipe.market import tables
+from leadpipe.market import statuses, tables
 from leadpipe.market.bridge import BridgeClient, Search
 from leadpipe.market.criteria import Criteria, stated
 from leadpipe.market.listing import read_listing
 from leadpipe.market.listings import KEEP_DAYS, current_listings, forget_old, refresh_listings
 from leadpipe.market.matches import new_matches
 from leadpipe.market.recommend import COUNT, KEEP_SECONDS, PATIENCE_SECONDS, RETRY_SECONDS, Recommender
+from leadpipe.market.statuses import GONE
 from leadpipe.outreach.variables import listing_variables
 from leadpipe.store.bootstrap import create_tables
 from leadpipe.store.lake import Lake
@@ -35,6 +36,7 @@ def home(key: str = "L1", **fields: Any) -> dict[str, Any]:
     } | fields  # fmt: skip
 
 
+NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
 OPEN: list[BridgeClient] = []
 
 
@@ -167,9 +169,9 @@ def test_a_hidden_address_leaves_no_trace() -> None:
         dataset="mls",
     )
 
-    assert shown.as_recommendation()["address"] == "L1 Oak St"
-    assert hidden.as_recommendation()["address"] == "Home in Austin"
-    assert "oak" not in json.dumps([hidden.payload, hidden.as_recommendation()]).lower()
+    assert shown.as_recommendation(NOW)["address"] == "L1 Oak St"
+    assert hidden.as_recommendation(NOW)["address"] == "Home in Austin"
+    assert "oak" not in json.dumps([hidden.payload, hidden.as_recommendation(NOW)], default=str).lower()
     assert "30.1" not in hidden.payload
 
 
@@ -281,9 +283,15 @@ def test_equal_criteria_ask_once_and_answers_are_kept_ten_minutes(
     first = recommender.for_people(ledger_engine, [1, 2], now=clock.now())
     assert recommender.for_people(ledger_engine, [1, 2], now=clock.now()) == first
     assert len(asked) == 1
+    looks = {(one["status"], one["checked_at"]) for homes in first.values() for one in homes}
+    assert looks == {("Active", clock.now())}
     seconds[0] = KEEP_SECONDS
     recommender.for_people(ledger_engine, [1], now=clock.now())
     assert len(asked) == 2
+    # A simulated calendar that jumps makes them old too, though no second has passed.
+    clock.advance(timedelta(days=1))
+    (homes,) = recommender.for_people(ledger_engine, [1], now=clock.now()).values()
+    assert (len(asked), homes[0]["checked_at"]) == (3, clock.now())
 
 
 @pytest.mark.parametrize(
@@ -360,8 +368,40 @@ def test_versions_land_once_and_listings_that_are_gone_are_known_to_be(
     clock.advance(timedelta(days=KEEP_DAYS - 1))
     refresh_listings(ledger_engine, lake, bridge, now=clock.now())
     clock.advance(timedelta(days=2))
-    forget_old(lake, now=clock.now())
+    forget_old(ledger_engine, lake, now=clock.now())
     assert [row["listing_key"] for row in current_listings(lake)] == ["L1"]
+    assert set(looks_of(ledger_engine)) == {"L1"}
+
+
+def looks_of(engine: Engine) -> dict[str, tuple[str, datetime]]:
+    """What the ledger holds of each home: status and when it was looked at."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("select listing_key, status, checked_at from ledger.listing_statuses")).all()
+    return {key: (status, at) for key, status, at in rows}
+
+
+def test_the_ledger_holds_the_newest_look_at_every_home(
+    lake: Lake, ledger_engine: Engine, clock: FixedClock, add_lead: Any
+) -> None:
+    create_tables(lake)
+    add_lead(1, home={"zip": "78701"})
+    market = [home("L1", ListingId="MLS1"), home("L2")]
+    bridge = client(lambda _: httpx.Response(200, json={"value": market}))
+    first_at = clock.now()
+    refresh_listings(ledger_engine, lake, bridge, now=first_at)
+    assert looks_of(ledger_engine) == {"L1": ("Active", first_at), "L2": ("Active", first_at)}
+
+    clock.advance(timedelta(hours=6))
+    market[:] = [home("L1", ListingId="MLS1")]
+    refresh_listings(ledger_engine, lake, bridge, now=clock.now())
+    found = looks_of(ledger_engine)
+    assert found == {"L1": ("Active", clock.now()), "L2": (GONE, clock.now())}
+    with ledger_engine.begin() as connection:
+        numbers = connection.execute(text("select listing_id, state from ledger.listing_statuses order by 1")).all()
+        assert [tuple(row) for row in numbers] == [("", "TX"), ("MLS1", "TX")]
+        # A reading that was overtaken changes nothing.
+        statuses.keep(connection, [], ["L1"], dataset="mls", now=first_at)
+    assert looks_of(ledger_engine) == found
 
 
 def test_a_withdrawn_licence_empties_what_was_stored_and_a_failure_does_not(
@@ -383,6 +423,7 @@ def test_a_withdrawn_licence_empties_what_was_stored_and_a_failure_does_not(
     assert refresh_listings(ledger_engine, lake, bridge, now=clock.now()).is_allowed is False
     for table in (tables.LISTINGS, tables.LISTING_CHECKS):
         assert lake.query(f"select * from {table}").num_rows == 0
+    assert looks_of(ledger_engine) == {}
 
 
 def test_new_homes_that_fit_are_matched_and_old_or_unfit_ones_are_not(

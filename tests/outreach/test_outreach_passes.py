@@ -27,6 +27,8 @@ class Homes:
             "price_usd": 300_000,
             "url": "https://example.com/9",
             "attribution": "By Example",
+            "status": "Active",
+            "checked_at": now,
         }
         return {person_id: [home] for person_id in person_ids}
 

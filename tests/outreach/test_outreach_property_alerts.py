@@ -40,7 +40,8 @@ def market(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[dict[str, Any]]]:
 
     def new_matches(*_: Any, now: datetime, since: datetime) -> dict[int, list[dict[str, Any]]]:
         assert now - since >= timedelta(days=7)
-        return {person_id: list(found) for person_id, found in homes.items() if found}
+        looked = {"state": "TX", "status": "Active", "checked_at": now}
+        return {person_id: [looked | each for each in found] for person_id, found in homes.items() if found}
 
     monkeypatch.setattr(property_alerts, "new_matches", new_matches)
     return homes

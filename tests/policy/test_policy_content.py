@@ -89,6 +89,14 @@ def test_words_that_break_a_rule_are_blocked_by_it(text: Any, rule: str, words: 
     assert (verdict.decision, verdict.rule) == ("BLOCK", rule), codes(verdict)
 
 
+def test_c27_a_public_shortener_is_blocked_as_one(text: Any) -> None:
+    assert text("See it at https://bit.ly/abc").code == "public_shortener"
+
+
+def test_c42_a_denial_is_blocked_as_one(text: Any) -> None:
+    assert text("I am not a bot").code == "ai_denial"
+
+
 @pytest.mark.parametrize("words", ALLOWED)
 def test_words_that_break_none_go(text: Any, words: str) -> None:
     assert text(words).decision == "ALLOW", codes(text(words))
@@ -260,9 +268,18 @@ def test_c48_in_virginia_every_text_names_the_business(
         ({"status": "Pending", "checked_at": "2026-11-24T14:00:00Z"}, "BLOCK stale_listing"),
         ({"status": "Active", "checked_at": "2026-11-23T15:59:00Z"}, "BLOCK stale_listing"),
         (None, "BLOCK stale_listing"),
+        ({"status": "Active"}, "BLOCK stale_listing"),
+        ({"checked_at": "2026-11-24T14:00:00Z"}, "BLOCK stale_listing"),
         ({"status": "Active", "checked_at": "2026-11-23T16:00:00Z"}, "ALLOW"),
     ],
-    ids=["it went pending", "nobody looked for a day", "nobody looked", "it is for sale"],
+    ids=[
+        "it went pending",
+        "nobody looked for a day",
+        "nobody looked",
+        "nobody says when",
+        "nobody says how it stands",
+        "it is for sale",
+    ],
 )
 def test_c41_a_home_is_called_available_only_by_who_looked(
     decide: Decide, listing: dict[str, str] | None, expected: str
@@ -270,6 +287,38 @@ def test_c41_a_home_is_called_available_only_by_who_looked(
     body = f"{TEXT} 12 Oak St is still available."
     verdict = decide(body=body, listing=listing, consents=[pewc()])
     assert f"{verdict.decision} {verdict.code}".strip() == expected
+
+
+ACTIVE = {"status": "Active", "checked_at": "2026-11-24T13:00:00Z"}
+PENDING = {"status": "Pending", "checked_at": "2026-11-24T14:00:00Z"}
+OLD = {"status": "Active", "checked_at": "2026-11-23T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("words", "offered", "listing", "expected"),
+    [
+        ("Homes that fit.", [ACTIVE, ACTIVE], None, "ALLOW"),
+        ("Homes that fit.", [ACTIVE, PENDING], None, "BLOCK stale_listing"),
+        ("Homes that fit.", [OLD], None, "BLOCK stale_listing"),
+        ("Homes that fit.", [{}], None, "BLOCK stale_listing"),
+        ("Homes that fit.", [], PENDING, "ALLOW"),
+        ("They are available.", [ACTIVE], None, "ALLOW"),
+        ("They are available.", [ACTIVE], ACTIVE, "ALLOW"),
+        ("They are available.", [ACTIVE], PENDING, "BLOCK stale_listing"),
+        ("Todas est\u00e1 en venta.", [], OLD, "BLOCK stale_listing"),
+    ],
+    ids=[
+        "all for sale", "one went pending", "30 hours ago", "nobody looked", "no word of the one they asked about",
+        "of those it lists", "and of the one they asked about", "which went pending", "in Spanish, 30 hours ago",
+    ],
+)  # fmt: skip
+def test_c41_homes_that_a_message_lists_are_for_sale_whatever_its_words(
+    decide: Decide, words: str, offered: list[dict[str, str]], listing: dict[str, str] | None, expected: str
+) -> None:
+    verdict = decide(body=f"{TEXT} {words}", offered=offered, listing=listing, consents=[pewc()])
+    assert f"{verdict.decision} {verdict.code}".strip() == expected
+    seen = [*offered, *([listing] if listing else [])]
+    assert [home["status"] for home in verdict.evidence().get("homes", [])] == [each.get("status", "") for each in seen]
 
 
 @pytest.mark.parametrize(

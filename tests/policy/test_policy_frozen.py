@@ -44,6 +44,9 @@ CONSENTS = st.builds(
     evidence=st.sampled_from([{}, {"signer": "a", "number": "b", "seller": "ours", "disclosure": "c", "ip": "d"}]),
     expires_at=SOMETIMES,
 )
+LISTINGS = st.builds(
+    Listing, status=st.sampled_from(["Active", "Sold", ""]), checked_at=SOMETIMES, state=st.sampled_from(["", "TX"])
+)
 CASES = st.builds(
     Case,
     id=st.just("m1"),
@@ -80,7 +83,8 @@ CASES = st.builds(
         max_size=1,
     ).map(tuple),
     sender=st.sampled_from(["ours", "lender"]),
-    listing=st.none() | st.builds(Listing, status=st.sampled_from(["Active", "Sold"]), checked_at=AT),
+    listing=st.none() | LISTINGS,
+    offered=st.lists(LISTINGS, max_size=2).map(tuple),
     home=st.none() | st.builds(Home, state=st.sampled_from(["", "TX", "OR"]), price_usd=st.none() | st.just(450_000),
                                beds=st.none() | st.just(3)),
     is_model_written=st.booleans(),
@@ -89,7 +93,7 @@ CASES = st.builds(
     relationship=st.builds(Relationship, inquiry_at=SOMETIMES, transaction_at=SOMETIMES),
     subject=st.sampled_from([None, "Re: hello"]),
     body=st.sampled_from(["Hi, Demo Realty here. Reply STOP to opt out.", "A perfect place for young families",
-                          "It has 3 bedrooms for $450,000"]),
+                          "It has 3 bedrooms for $450,000", "It is still available"]),
     is_template=st.booleans(),
 )  # fmt: skip
 
@@ -140,7 +144,8 @@ def test_a_case_of_every_field_comes_back_whole() -> None:
         state_lists=(StateList(state="IN", listed=True, checked_at=date(2026, 11, 19)),),
         relationship=Relationship(inquiry_at=NOW, transaction_at=NOW),
         sender="lender",
-        listing=Listing(status="Active", checked_at=NOW),
+        listing=Listing(status="Active", checked_at=NOW, state="TX"),
+        offered=(Listing(status="Active", checked_at=NOW), Listing(status="", checked_at=None, state="OR")),
         home=Home(state="TX", price_usd=450_000, beds=3),
         is_model_written=True,
         refusals_read_at=NOW,
@@ -156,6 +161,20 @@ def test_a_case_of_every_field_comes_back_whole() -> None:
     assert kept_and_back(case) == case
 
 
+def test_a_look_that_was_kept_before_it_had_a_state_is_read() -> None:
+    case = Case(
+        id="m1",
+        now=NOW,
+        channel="sms",
+        purpose="marketing",
+        contact=Contact(),
+        listing=Listing(status="a", checked_at=NOW),
+    )
+    kept = frozen(case) | {"listing": ["a", NOW]}
+    again = thawed(kept, message_id="", channel="sms", purpose="", address="", consents={}, subject=None, body=None)
+    assert again.listing == case.listing
+
+
 def test_the_settings_of_a_verdict_come_back_whole() -> None:
     given = PolicySettings(
         brokerage_name="Demo Realty",
@@ -168,6 +187,7 @@ def test_the_settings_of_a_verdict_come_back_whole() -> None:
         blackouts=(Blackout(state="FL", begins_at=NOW, ends_at=NOW + timedelta(days=2)),),
         licences=(("CA", "01234567"),),
         licence_links=(("TX", "https://demo.example/iabs"),),
+        office_state="TX",
         assistant_name="automated assistant",
     )
     for field in fields(PolicySettings):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.home_states import licensed_states, office_state
 from leadpipe.policy.licences import licence_text
-from leadpipe.policy.pack import DEMO_POLICY
+from leadpipe.policy.pack import DEMO_POLICY, PolicySettings
 from leadpipe.policy.pack_file import load_pack
 from leadpipe.settings import Settings, load_settings
 from tests.policy.conftest import Decide, pewc, sent
@@ -24,6 +25,7 @@ FIRST = "Demo Realty here about your inquiry. Reply STOP to opt out."
 FOOTER = "Demo Realty, 100 Main Street, Suite 5, Houston, TX 77002\nUnsubscribe: %%unsubscribe_url%%"
 NUMBER, LINK = "CA license 01234567", "https://demo-realty.example/iabs"
 NOON = {"now": "2026-11-24T20:00:00Z", "consents": [pewc()]}
+OFFERED = {"status": "Active", "checked_at": "2026-11-24T19:00:00Z"}
 
 
 def codes(verdict: Any) -> set[str]:
@@ -88,6 +90,61 @@ def test_a_home_in_a_state_without_licence_waits_for_a_person(decide: Decide) ->
     assert decide(TEAM, home={"state": "nv"}, **asked).decision == "ALLOW"
     assert decide(TEAM, home={"price_usd": 1}, **asked).decision == "ALLOW"
     assert decide(replace(TEAM, licences=()), home={"state": "UT"}, **asked).decision == "ALLOW"
+
+
+# who names no licence has the one of the office, and an address without a state is no permission
+STATES: list[tuple[str, tuple[tuple[str, str], ...] | None, str | None, dict[str, Any], str]] = [
+    ("C40 a listed state", NUMBERS, "TX", {"home": {"state": "NV"}}, "ALLOW"),
+    ("C40 an office does not add to what is listed", NUMBERS, "TX", {"home": {"state": "TX"}}, "REVIEW license_state"),
+    ("C40 nothing listed, the office's state", (), "TX", {"home": {"state": "TX"}}, "ALLOW"),
+    ("C40 nothing listed, another state", (), "TX", {"home": {"state": "UT"}}, "REVIEW license_state"),
+    ("C40 nothing listed, no state in the address", (), "", {"home": {"state": "TX"}}, "REVIEW license_state"),
+    ("C40 and no home", (), "", {}, "ALLOW"),
+    ("C40 and a home of no state", (), "", {"home": {"beds": 3}}, "ALLOW"),
+    ("C40 the demo is not asked", None, None, {"home": {"state": "UT"}}, "ALLOW"),
+    ("C40 kept before it was asked", (), None, {"home": {"state": "UT"}}, "ALLOW"),
+    ("C40 a home the message lists", (), "TX", {"offered": [OFFERED | {"state": "OK"}]}, "REVIEW license_state"),
+    ("C40 one of them", (), "TX", {"offered": [OFFERED, OFFERED | {"state": "OK"}]}, "REVIEW license_state"),
+    ("C40 homes it lists, all at home", (), "TX", {"offered": [OFFERED | {"state": "TX"}]}, "ALLOW"),
+]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "office", "about", "expected"), [pytest.param(*row[1:], id=row[0]) for row in STATES]
+)
+def test_homes_are_written_about_where_the_team_is_licensed(
+    decide: Decide, numbers: Any, office: str | None, about: dict[str, Any], expected: str
+) -> None:
+    team = replace(DEMO_POLICY, licences=numbers, office_state=office)
+    verdict = decide(team, channel="email", subject="Hello", body=f"Hi.\n\n{FOOTER}", **about, **NOON)
+    assert f"{verdict.decision} {verdict.code}".strip() == expected, codes(verdict)
+
+
+@pytest.mark.parametrize(
+    ("address", "state"),
+    [
+        ("1 Example Street, Austin, TX 78701", "TX"),
+        ("12345 Main Street, Reno, Nevada 89501-1234, USA", "NV"),
+        ("5 B St\nChicago IL 60614, U.S.A.", "IL"),
+        ("12 King St, Toronto, ON M5V 2T6, Canada", "ON"),
+        ("12345 Main Street, Reno", ""),
+        ("PO Box 5, Springfield, IL", ""),
+        ("", ""),
+    ],
+)
+def test_the_offices_state_is_that_of_its_zip_code(address: str, state: str) -> None:
+    assert office_state(address) == state
+
+
+def test_the_running_system_asks_by_its_own_address() -> None:
+    settings = Settings.model_construct(
+        **{name: field.default for name, field in Settings.model_fields.items()}
+        | {"postal_address": "1 Example Street, Austin, TX 78701"}
+    )
+    assert licensed_states(PolicySettings.of(settings)) == {"TX"}
+    assert licensed_states(PolicySettings.of(settings.model_copy(update={"licences": NUMBERS}))) == {"CA", "NV"}
+    assert licensed_states(PolicySettings.of(settings.model_copy(update={"postal_address": "1 Main"}))) == set()
+    assert licensed_states(DEMO_POLICY) is None
 
 
 def test_the_text_for_a_template_holds_what_the_gate_looks_for() -> None:

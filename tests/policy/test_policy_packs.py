@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.pack_file import CHECKSUMS, any_of, load_pack, named_pack
 from leadpipe.policy.pack_file import FOLDER as BUILT_IN
-from leadpipe.policy.pack_file import any_of, load_pack, named_pack
 
 # Words that the content patterns look for, halves of them, and what may stand between.
 _VOCABULARY = (
@@ -35,7 +36,7 @@ def _patterns_of(group: str) -> Sequence[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the built-in packs, for a test to change."""
-    return Path(shutil.copytree(BUILT_IN, tmp_path / "packs"))
+    return Path(shutil.copytree(BUILT_IN, tmp_path / "packs", ignore=shutil.ignore_patterns(CHECKSUMS)))
 
 
 def edit(folder: Path, change: Any) -> None:
@@ -96,6 +97,25 @@ def test_a_missing_part_is_named_and_nothing_is_judged(folder: Path, part: str) 
     edit(folder, take_out)
     with pytest.raises(ConfigurationError, match=f"{part} is missing on 2026-11-24"):
         load_pack(date(2026, 11, 24), folder)
+
+
+def test_c45_a_file_that_is_not_the_one_that_came_along_judges_nothing(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(BUILT_IN, tmp_path / "packs"))
+    newest = sorted(folder.glob("*.yaml"))[-1]
+    assert load_pack(date(2026, 11, 24), folder).version.startswith(newest.stem)
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    (damaged / newest.name).write_bytes(newest.read_bytes().replace(b"[8, 21]", b"[8, 23]"))
+    with pytest.raises(ConfigurationError, match=f"{newest.name} is not the file that came along"):
+        load_pack(date(2026, 11, 24), damaged)
+    # A team's own file of a newer day is nobody's but theirs.
+    (damaged / "2026-11-25.yaml").write_bytes((damaged / newest.name).read_bytes())
+    assert load_pack(date(2026, 11, 25), damaged).version.startswith(newest.stem)
+
+
+def test_the_checksums_are_those_of_the_files_that_come_along() -> None:
+    listed = dict(line.split()[::-1] for line in (BUILT_IN / CHECKSUMS).read_text().splitlines())
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in BUILT_IN.glob("*.yaml")}
+    assert listed == found, f"in {BUILT_IN}: sha256sum *.yaml > {CHECKSUMS}"
 
 
 def test_an_empty_folder_judges_nothing(tmp_path: Path) -> None:

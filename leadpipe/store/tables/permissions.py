@@ -1,4 +1,4 @@
-"""Tables of what may be sent to an address: consents, refusals, wishes, and what lists outside say.
+"""Tables of what may be sent: consents, refusals, wishes, what lists outside say of an address or a home.
 
 What lives here: the proofs. What does not: the verdicts made of them (``sending``).
 """
@@ -75,4 +75,16 @@ number_checks = Table(
     Column("checked_at", Date, nullable=False),  # the day the list is of
     at("recorded_at", nullable=False),
     one_of("result", ("yes", "no", "no_data")),
+)  # fmt: skip
+
+# The newest look at each listing (market.statuses): a message about a home is judged where no lake is read; no mirror.
+listing_statuses = Table(
+    "listing_statuses", metadata,
+    Column("listing_key", Text, primary_key=True),
+    Column("listing_id", Text, nullable=False, server_default=""),  # the MLS's own number, as inquiries name a home
+    Column("dataset", Text, nullable=False),
+    Column("status", Text, nullable=False),         # Active | Not active: gone since, whatever became of it
+    Column("state", Text, nullable=False, server_default=""),
+    at("checked_at", nullable=False),
+    Index("ix_listing_statuses_listing_id", "listing_id"),
 )  # fmt: skip
