@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.home_states import office_state
 from leadpipe.settings import Sending, is_loopback
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ NEEDED = {
 
 def missing(settings: Settings) -> list[str]:
     """Variables that a lawful message needs and that are empty, each with the reason."""
-    return [f"LEADPIPE_{name.upper()} ({why})" for name, why in NEEDED.items() if not _text(getattr(settings, name))]
+    found = [f"LEADPIPE_{name.upper()} ({why})" for name, why in NEEDED.items() if not _text(getattr(settings, name))]
+    if settings.postal_address and not settings.licences and not office_state(settings.postal_address):
+        found.append("LEADPIPE_LICENCES (no state is known to be ours, so every message about a home would wait)")
+    return found
 
 
 def unreachable(settings: Settings) -> str:

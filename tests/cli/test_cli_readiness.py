@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from leadpipe.cli import checks_machine, doctor, main
 from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import switch
-from leadpipe.readiness import refuse_unready
+from leadpipe.readiness import missing, refuse_unready
 from leadpipe.runtime import Runtime, open_runtime
 from resources.runtime import LeadpipeResource
 from sensors.first_touch import first_touch, new_leads
@@ -145,3 +145,20 @@ def test_doctor_looks_at_a_live_system_that_is_not_ready_and_names_what_is_missi
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
     assert "LEADPIPE_POSTAL_ADDRESS" in line
     assert "LEADPIPE_PUBLIC_BASE_URL=http:" in line
+
+
+@pytest.mark.parametrize(
+    ("address", "licences", "is_told"),
+    [
+        ("1 Example Street, Austin, TX 78701", "", False),
+        ("1 Example Street, Austin", "", True),
+        ("1 Example Street, Austin", "TX=9001234", False),
+    ],
+)
+def test_a_team_that_shows_no_state_is_told_before_every_message_about_a_home_waits(
+    monkeypatch: pytest.MonkeyPatch, address: str, licences: str, is_told: bool
+) -> None:
+    monkeypatch.setenv("LEADPIPE_POSTAL_ADDRESS", address)
+    monkeypatch.setenv("LEADPIPE_LICENCES", licences)
+    told = [each for each in missing(open_runtime().settings) if each.startswith("LEADPIPE_LICENCES")]
+    assert bool(told) is is_told
