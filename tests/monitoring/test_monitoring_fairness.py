@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from leadpipe.cli import main
 from leadpipe.clock import FixedClock
-from leadpipe.crm.mapping import Inquiry, read_person
-from leadpipe.crm.people import store_inquiries, upsert_people
+from leadpipe.crm.inquiries import Inquiry, store_inquiries
+from leadpipe.crm.mapping import read_person
+from leadpipe.crm.people import upsert_people
 from leadpipe.errors import BadRecord
 from leadpipe.monitoring.fairness import FEWEST, TRAITS, Grouping, compare, trait_of_file, whole
 from leadpipe.monitoring.fairness_leads import Lead, read_leads
