@@ -172,7 +172,7 @@ class Day:
         """What Dagster's schedules do between one and two at night."""
         from leadpipe.crm.written import journal_repairs
         from leadpipe.work.audit import audit
-        from leadpipe.work.poll import sweep
+        from leadpipe.work.sweep import sweep
 
         runtime = self.world.runtime
         swept = sweep(runtime)

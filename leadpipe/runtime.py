@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from leadpipe.clock import Clock
     from leadpipe.crm.client import FubClient
+    from leadpipe.crm.keeping import Keeper
     from leadpipe.market.facts import MarketFacts
     from leadpipe.market.recommend import Recommender
     from leadpipe.messaging.breaker import Breakers
@@ -76,6 +77,13 @@ class Runtime:
         except ConfigurationError:  # `leadpipe doctor` before anything was set up: there is nobody to share with
             engine = None
         return FubClient.from_settings(self.settings, engine=engine)
+
+    @property
+    def keeper(self) -> Keeper:
+        """What stores the CRM's records in lake and ledger."""
+        from leadpipe.crm.keeping import Keeper
+
+        return Keeper(crm=self.crm, lake=self.lake, engine=self.engine, settings=self.settings)
 
     @cached_property
     def channels(self) -> dict[str, Channel]:

@@ -1,6 +1,6 @@
 """Reading Follow Up Boss: what webhooks may have missed, and what no poll can see.
 
-What lives here: the ops, their jobs and schedules. What does not: reading (``leadpipe.work.poll``, ``leadpipe.crm``).
+What lives here: the ops, their jobs and schedules. What does not: reading (``leadpipe.work``, ``leadpipe.crm``).
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ HISTORY_SECONDS = 50 * 60
 if TYPE_CHECKING:
     from leadpipe.runtime import Runtime
     from leadpipe.work.history import HistoryRead
-    from leadpipe.work.poll import Polled
+    from leadpipe.work.polled import Polled
 
 RAW = [".".join(spec.key.path) for spec in raw_fub]
 
@@ -57,7 +57,7 @@ def _report(context: dg.OpExecutionContext, runtime: "Runtime", done: "Polled | 
 @dg.op
 def sweep_crm(context: dg.OpExecutionContext, leadpipe: LeadpipeResource) -> None:
     """Walk every id of the CRM: deletions, merges, moves to Trash."""
-    from leadpipe.work.poll import sweep
+    from leadpipe.work.sweep import sweep
 
     done = sweep(leadpipe.runtime)
     context.log_event(dg.AssetObservation(raw_fub[0].key, metadata=done.as_metadata()))

@@ -19,7 +19,6 @@ from leadpipe.crm.passes import Pass
 from leadpipe.crm.sync import ACTIVITY
 from leadpipe.errors import LeadpipeError
 from leadpipe.store.away import transient_when_away
-from leadpipe.work.poll import keeper_of
 
 if TYPE_CHECKING:
     from leadpipe.crm.tables import RawTable
@@ -61,7 +60,7 @@ def read_history(runtime: Runtime, *, seconds: float, monotonic: Callable[[], fl
         """Past every deadline once the run is told to end, so that no thread outlives it."""
         return math.inf if ended.is_set() else monotonic()
 
-    history, until = History(keeper_of(runtime), clock=runtime.clock, monotonic=now), monotonic() + seconds
+    history, until = History(runtime.keeper, clock=runtime.clock, monotonic=now), monotonic() + seconds
     report = HistoryRead()
 
     def read(table: RawTable) -> tuple[Pass, bool]:

@@ -1,8 +1,8 @@
-"""The polling pass and the nightly sweep: what webhooks may have missed, and whether they still come.
+"""The polling pass: what webhooks may have missed, and whether they still come.
 
 What lives here: the order of a pass, and that one failing source stops no other. What does not: reading a source
-(``crm.sync``, ``crm.sweep``, ``gateway.catch_up``), reading long histories to their end (``work.history``), answering a
-lead (``work.first_touch``).
+(``crm.sync``, ``gateway.catch_up``), reading long histories to their end (``work.history``), the walk over every id
+(``work.sweep``), answering a lead (``work.unanswered``, ``work.first_touch``).
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from leadpipe.crm import action_plans, children, compare, edits, tables, totals, touched, watermark, webhooks
-from leadpipe.crm import sweep as id_sweep
+from leadpipe.crm import action_plans, children, compare, edits, tables, totals, touched, watermark
 from leadpipe.crm.history import History
-from leadpipe.crm.intake import Intake
-from leadpipe.crm.keeping import Keeper
 from leadpipe.crm.passes import Pass
-from leadpipe.crm.sweep import Swept
 from leadpipe.crm.sync import ACTIVITY, SMALL, Sync
 from leadpipe.crm.tables import RawTable
 from leadpipe.errors import ConfigurationError, LeadpipeError
 from leadpipe.messaging import reputation
 from leadpipe.messaging.alerts import raise_alert
-from leadpipe.messaging.cases import REFUSALS
 from leadpipe.readiness import refuse_unready
-from leadpipe.work import catching_up
+from leadpipe.work import catching_up, hooks
 from leadpipe.work.audit import sides
 from leadpipe.work.polled import Polled
+from leadpipe.work.refusals import read_refusals
+from leadpipe.work.sweep import sweep_ids
+from leadpipe.work.unanswered import answer_unanswered
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -37,9 +35,6 @@ if TYPE_CHECKING:
 
 # A source that failed for so long is a person's business; before that it may be a restart at the other end.
 TELL_AFTER = timedelta(minutes=15)
-ANSWER_BATCH = 200
-# What was stored a moment ago is being answered by the run that stored it.
-STILL_WITH_ITS_RUN = timedelta(minutes=2)
 MAX_CONVERSATIONS = 500
 # Lists that cost a request a page and change slowly are asked for every few minutes.
 SLOW = timedelta(minutes=5)
@@ -69,22 +64,6 @@ def poll(runtime: Runtime, *, channels: dict[str, Channel] | None = None) -> Pol
     return report
 
 
-def read_refusals(runtime: Runtime, sync: Sync, *, now: datetime) -> int:
-    """Read the CRM's own opt-outs and note when that was; returns how many were new.
-
-    Raises:
-        LeadpipeError: the CRM did not answer; what waits for a fresh reading goes on waiting (C45).
-    """
-    count = sync.unsubscribes(now=now)
-    watermark.write(runtime.engine, REFUSALS, now, now=now)
-    return count
-
-
-def keeper_of(runtime: Runtime) -> Keeper:
-    """What stores the reads of this system."""
-    return Keeper(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, settings=runtime.settings)
-
-
 class _Pass:
     """One pass over every source, in the order that serves a waiting lead first."""
 
@@ -98,7 +77,7 @@ class _Pass:
     ) -> None:
         self._runtime, self._report, self._channels = runtime, report, channels
         self._now, self._live_at = now, live_at
-        self._keeper = keeper_of(runtime)
+        self._keeper = runtime.keeper
         self._sync = Sync(self._keeper)
         # After a take-over everything is asked for at once: messages wait for it.
         self._is_catching_up = catching_up.is_due(runtime)
@@ -232,7 +211,7 @@ class _Pass:
         runtime = self._runtime
         for table in totals.shrunk(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=self._now):
             if table is tables.PEOPLE:
-                self._report.count_gone += len(_sweep_ids(runtime, now=self._now).gone_ids)
+                self._report.count_gone += len(sweep_ids(runtime, now=self._now).gone_ids)
             else:
                 met = compare.compare(table, sides(runtime))
                 self._report.count_gone += met.count("gone")
@@ -255,27 +234,10 @@ class _Pass:
         self._human |= set(read.human_ids)
 
     def _answer(self) -> None:
-        """First touch for those nobody told of, and for those whose run died between storing and answering."""
-        from leadpipe.work.first_touch import FirstTouch, answer
-
-        people = sorted(self._people | self._unanswered())
-        human = sorted(self._human)
         channels = self._channels if self._channels is not None else self._runtime.channels
-        for start in range(0, max(len(people), 1 if human else 0), ANSWER_BATCH):
-            taken = Intake(
-                person_ids=tuple(people[start : start + ANSWER_BATCH]),
-                new_ids=(),
-                human_ids=tuple(human) if start == 0 else (),
-            )
-            answer(self._runtime, taken, channels, FirstTouch())
-        self._report.count_answered = len(people)
-
-    def _unanswered(self) -> set[int]:
-        with self._runtime.engine.connect() as connection:
-            found = connection.execute(
-                _UNANSWERED, {"since": self._now - timedelta(hours=24), "stored_before": self._now - STILL_WITH_ITS_RUN}
-            ).scalars()
-            return set(found)
+        self._report.count_answered = answer_unanswered(
+            self._runtime, self._people, self._human, channels, now=self._now
+        )
 
     def _read_unsubscribes(self) -> None:
         self._report.count_unsubscribes += read_refusals(self._runtime, self._sync, now=self._now)
@@ -291,58 +253,9 @@ class _Pass:
         catching_up.finish(self._runtime)
 
     def _check_webhooks(self) -> None:
-        wrong = tuple(hook for hook in webhooks.status(self._runtime.crm, self._runtime.settings) if not hook.is_right)
-        self._report.hooks_wrong = tuple(f"{hook.event}: {hook.state}" for hook in wrong)
-        if wrong:
-            self._tell_webhooks(wrong)
-
-    def _tell_webhooks(self, wrong: Iterable[webhooks.Hook]) -> None:
-        named = ", ".join(f"{hook.event} is {hook.state}" for hook in wrong)
-        with self._runtime.engine.begin() as connection:
-            raise_alert(
-                connection,
-                kind="webhook_missing",
-                dedupe_key=f"webhook_missing:{named[:200]}:{self._now:%Y-%m-%d}",
-                title="Follow Up Boss does not call us for every event",
-                body=f"{named}. Leads are still found by polling, later. Put it right: `leadpipe webhooks install`.",
-                now=self._now,
-            )
+        self._report.hooks_wrong = hooks.look(self._runtime, now=self._now)
 
     def _count_action_plans(self) -> None:
         self._report.count_action_plans_running = action_plans.report_running(
             self._runtime.crm, self._runtime.engine, now=self._now
         )
-
-
-# Inquiries and new people that no run stated anything about; what is fresh is still with the run that stored it.
-_UNANSWERED = text(
-    """
-    with live as (select (value ->> 'at')::timestamptz as at from ledger.controls where key = 'go_live')
-    select person_id from ledger.inquiries, live
-    where answered_at is null and occurred_at > :since and occurred_at >= live.at and first_seen_at < :stored_before
-    union
-    select person_id from ledger.people, live
-    where outcome is null and crm_created_at > :since and crm_created_at >= live.at and deleted_at is null
-      and first_seen_at < :stored_before
-    """
-)
-
-
-def sweep(runtime: Runtime) -> Swept:
-    """The nightly pass over every id: deletes, Trash, merges, and records whose later changes show nowhere else.
-
-    Before the first sync there is nothing to compare with, and it does nothing.
-
-    Raises:
-        TransientError: the CRM does not answer; run it again.
-    """
-    now = runtime.clock.now()
-    if watermark.read(runtime.engine, "fub_people") is None:
-        return Swept()
-    swept = _sweep_ids(runtime, now=now)
-    Sync(keeper_of(runtime)).whole((tables.TASKS, tables.APPOINTMENTS), now=now)
-    return swept
-
-
-def _sweep_ids(runtime: Runtime, *, now: datetime) -> Swept:
-    return id_sweep.sweep(crm=runtime.crm, lake=runtime.lake, engine=runtime.engine, now=now, settings=runtime.settings)

@@ -23,7 +23,7 @@ from leadpipe.messaging.reconcile import reconcile
 from leadpipe.outreach.advance import Advanced, advance
 from leadpipe.outreach.pausing import take_up_again
 from leadpipe.readiness import refuse_unready
-from leadpipe.work.poll import keeper_of, read_refusals
+from leadpipe.work.refusals import read_refusals
 
 if TYPE_CHECKING:
     from leadpipe.messaging.channels.base import Channel
@@ -82,7 +82,7 @@ def _freshen_refusals(runtime: Runtime, report: Sent) -> None:
     last = watermark.read(runtime.engine, REFUSALS)
     if last is None or now - last < REFUSALS_AGE:
         return
-    sync = Sync(keeper_of(runtime))
+    sync = Sync(runtime.keeper)
     try:
         read_refusals(runtime, sync, now=now)
     except LeadpipeError as error:

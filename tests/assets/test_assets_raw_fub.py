@@ -13,7 +13,7 @@ from leadpipe.clock import FixedClock
 from leadpipe.crm import watermark
 from leadpipe.crm.sweep import Swept
 from leadpipe.runtime import Runtime
-from leadpipe.work.poll import Polled
+from leadpipe.work.polled import Polled
 from resources.runtime import LeadpipeResource
 from sensors.polling import poll_job, sweep_job
 
@@ -38,7 +38,7 @@ def test_a_poll_reports_every_raw_table_and_goes_on_past_a_source_that_failed(
 
 
 def test_a_sweep_is_observed_on_people(leadpipe: LeadpipeResource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadpipe.work.poll.sweep", lambda _: Swept(count_seen=5, gone_ids=(3,)))
+    monkeypatch.setattr("leadpipe.work.sweep.sweep", lambda _: Swept(count_seen=5, gone_ids=(3,)))
     result = sweep_job.execute_in_process(resources={"leadpipe": leadpipe})
     (event,) = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
     observed = event.event_specific_data.asset_observation

@@ -20,7 +20,6 @@ from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.environment import sandbox_environment
 from leadpipe.sandbox.world import World
 from leadpipe.settings import Settings
-from leadpipe.work.poll import keeper_of
 from tests.gateway.serving import free_socket, served, url_of
 
 if TYPE_CHECKING:
@@ -150,4 +149,4 @@ def ask(runtime: Runtime) -> Asking:
 
 @pytest.fixture
 def sync(runtime: Runtime) -> Sync:
-    return Sync(keeper_of(runtime))
+    return Sync(runtime.keeper)

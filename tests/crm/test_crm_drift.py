@@ -236,7 +236,7 @@ def test_a_stage_of_the_account_that_vanished_is_tombstoned_by_the_next_poll(
     from leadpipe.crm.sync import Sync
 
     stage = runtime.crm.post("stages", {"name": "Investor"})["id"]
-    sync = Sync(poll.keeper_of(runtime))
+    sync = Sync(runtime.keeper)
     sync.whole((tables.STAGES,), now=ask.now)
     assert current(ask, tables.STAGES, "name", stage) == ("Investor", False)
     del world.store.stages[stage]

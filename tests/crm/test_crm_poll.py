@@ -256,9 +256,9 @@ def test_history_is_read_downwards_in_slices_and_a_stop_costs_nothing(
     account.control("limits", events=10_000, notes=10_000)
     total = ask_total(runtime, "events")
     ticks = iter(range(0, 10_000_000, 60))
-    reader = History(poll.keeper_of(runtime), clock=runtime.clock, monotonic=lambda: float(next(ticks)))
+    reader = History(runtime.keeper, clock=runtime.clock, monotonic=lambda: float(next(ticks)))
     monkeypatch.setattr(history, "BATCH", 100)
-    Sync(poll.keeper_of(runtime)).activity(tables.EVENTS, now=ask.now)
+    Sync(runtime.keeper).activity(tables.EVENTS, now=ask.now)
     over = [reader.read(tables.EVENTS, Pass(), seconds=25) for _ in range(total // 100 + 2)]
     assert over[:2] == [False, False], "a page takes longer than a slice may"
     assert over[-1]
@@ -284,7 +284,7 @@ def test_history_goes_on_by_the_documented_filter_by_the_token_or_from_the_top(
     monkeypatch.setattr(runtime.crm, "walk", walk)
     kept: list[int] = []
     monkeypatch.setattr(Keeper, "keep", lambda _, __, rows, *___, **____: kept.extend(row["id"] for row in rows))
-    reader = History(poll.keeper_of(runtime), clock=runtime.clock)
+    reader = History(runtime.keeper, clock=runtime.clock)
     for way, ways in (("filter", 1), ("token", 2), ("neither", 3)):
         works.clear()
         works.add(way)
@@ -303,7 +303,7 @@ def test_all_histories_are_read_side_by_side_to_their_end_and_each_by_one_reader
     runtime: Runtime, account: Account, ask: Asking
 ) -> None:
     account.control("population", aged=120)
-    sync = Sync(poll.keeper_of(runtime))
+    sync = Sync(runtime.keeper)
     for table in ACTIVITY:
         sync.activity(table, now=ask.now)
     assert waiting(ask) == len(ACTIVITY)
@@ -440,13 +440,13 @@ def test_a_deleted_lead_is_tombstoned_once_its_own_get_says_404(
     account.delete(gone)
     poll.poll(runtime, channels={})
     assert ask.person(gone).deleted_at is None, "polling cannot see it"
-    swept = poll.sweep(runtime)
+    swept = nightly_sweep(runtime)
     assert swept.gone_ids == (gone,)
     assert ask.person(gone).deleted_at is not None
     assert ask.person(here).deleted_at is None
     assert ask.ledger("select state, code from ledger.messages") == [("cancelled", "deleted_in_crm")]
     assert newest_rows(ask, gone)[-1][1:] == (True, "sweep")
-    assert poll.sweep(runtime).gone_ids == ()
+    assert nightly_sweep(runtime).gone_ids == ()
 
 
 @pytest.mark.usefixtures("lands")
@@ -520,11 +520,11 @@ def test_a_change_in_the_second_of_the_last_reading_is_found_by_the_sweep(
         connection.execute(
             text("update ledger.people set crm_updated_at = :at, refreshed_at = :at"), {"at": updated_at}
         )
-    assert poll.sweep(runtime).reread_ids == (person_id,)
+    assert nightly_sweep(runtime).reread_ids == (person_id,)
     assert ask.person(person_id).first_name == "Changed"
     with runtime.engine.begin() as connection:
         connection.execute(text("update ledger.people set refreshed_at = refreshed_at + interval '3 seconds'"))
-    assert poll.sweep(runtime).reread_ids == ()
+    assert nightly_sweep(runtime).reread_ids == ()
 
 
 @pytest.mark.usefixtures("lands")
@@ -536,7 +536,7 @@ def test_a_missed_change_is_repaired_by_the_sweep(runtime: Runtime, account: Acc
         watermark.write(runtime.engine, source, ask.now + timedelta(days=1), now=ask.now)
     poll.poll(runtime, channels={})
     assert ask.person(person_id).first_name == "Ana"
-    assert poll.sweep(runtime).reread_ids == (person_id,)
+    assert nightly_sweep(runtime).reread_ids == (person_id,)
     assert ask.person(person_id).first_name == "Changed"
 
 
@@ -549,7 +549,7 @@ def test_when_a_tenth_of_everyone_vanishes_nobody_is_tombstoned_and_a_person_is_
     agent_key = SecretStr(world.sandbox.config.fub_agent_key)
     narrowed = Runtime(runtime.settings.model_copy(update={"fub_api_key": agent_key}))
     try:
-        swept = poll.sweep(narrowed)
+        swept = nightly_sweep(narrowed)
     finally:
         narrowed.close()
     assert swept.gone_ids == ()
@@ -560,7 +560,7 @@ def test_when_a_tenth_of_everyone_vanishes_nobody_is_tombstoned_and_a_person_is_
 
 def test_before_the_first_sync_a_sweep_does_nothing(runtime: Runtime, account: Account, ask: Asking) -> None:
     account.add(firstName="Ana", emails=EMAIL)
-    assert poll.sweep(runtime).count_seen == 0
+    assert nightly_sweep(runtime).count_seen == 0
     assert ask.one("select count(*) from ledger.people") == 0
 
 
