@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from leadpipe.clock import set_offset
+from leadpipe.crm import landing
 from leadpipe.crm.sync import Sync
 from leadpipe.outreach.golive import record_go_live
 from leadpipe.runtime import Runtime
@@ -20,12 +21,26 @@ from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.environment import sandbox_environment
 from leadpipe.sandbox.world import World
 from leadpipe.settings import Settings
+from leadpipe.work import first_touch, poll
 from tests.gateway.serving import free_socket, served, url_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from leadpipe.store.lake import Lake
+
+EMAIL = [{"value": "ana1@example.com"}]
+_PASSAGE = (
+    "insert into ledger.enrolments (person_id, plan, plan_version, occurrence, step, opened_at, next_due_at) "
+    "values (:id, 'reactivation', '1', 1, 'ask', :at, :at) returning id"
+)
+_HELD = """
+insert into ledger.messages (id, person_id, contact_point_id, enrolment_id, plan, step, occurrence, channel, purpose,
+  body, state, due_at, not_before_at, created_at, changed_at)
+select gen_random_uuid(), :id, contact_point_id, :passage, 'reactivation', 'ask', 1, 'email', 'marketing', 'words',
+  'held', :at, :until, :at, :at
+from ledger.person_contact_points where person_id = :id order by rank limit 1 returning id::text
+"""
 
 
 @pytest.fixture
@@ -142,6 +157,14 @@ class Asking:
             return connection.execute(query).fetchall()
 
 
+def held_message(ask: Asking, person_id: int) -> str:
+    """A message of the person's open passage that waits for the morning; returns its id."""
+    values = {"id": person_id, "at": ask.now - timedelta(minutes=1), "until": ask.now + timedelta(hours=9)}
+    with ask.runtime.engine.begin() as connection:
+        passage = connection.execute(text(_PASSAGE), values).scalar_one()
+        return connection.execute(text(_HELD), values | {"passage": passage}).scalar_one()
+
+
 @pytest.fixture
 def ask(runtime: Runtime) -> Asking:
     return Asking(runtime)
@@ -150,3 +173,29 @@ def ask(runtime: Runtime) -> Asking:
 @pytest.fixture
 def sync(runtime: Runtime) -> Sync:
     return Sync(runtime.keeper)
+
+
+@pytest.fixture
+def without_small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users, stages, pipelines and deals are read in the test of the first pass; landing them takes half a second."""
+    monkeypatch.setattr(poll, "SMALL", ())
+
+
+@pytest.fixture
+def lands() -> None:
+    """This test looks at the lake."""
+
+
+@pytest.fixture
+def without_lake(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the ledger alone is looked at, nothing lands: opening the lake is a third of a second of work each time."""
+    if "lands" not in request.fixturenames:
+        monkeypatch.setattr(landing, "land_all", lambda *_, **__: [])
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The people whom a pass hands to the first touch, which itself is not under test here."""
+    seen: list[int] = []
+    monkeypatch.setattr(first_touch, "answer", lambda _runtime, taken, *_: seen.extend(taken.person_ids))
+    return seen

@@ -64,7 +64,7 @@ IN_OTHER_ROOMS: dict[int, dict[str, tuple[str, ...]]] = {
         "messaging/test_messaging_suppression.py": (
             "test_a_wrong_number_leaves_every_person_without_it_and_with_their_email",
         ),
-        "crm/test_crm_poll.py": ("test_a_number_that_was_called_wrong_stays_detached_whatever_the_crm_says",),
+        "crm/test_crm_contact_points.py": ("test_a_number_that_was_called_wrong_stays_detached_whatever_the_crm_says",),
     },
     22: {
         "gateway/test_gateway_unsubscribe.py": (
