@@ -28,7 +28,8 @@ from leadpipe.explain import record
 from leadpipe.explain.replay import replay
 from leadpipe.messaging.take_over import take_first
 from leadpipe.runtime import Runtime
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 from leadpipe.simulation import days, memory_lake, snapshot
 from leadpipe.simulation.run import simulate
 from leadpipe.store import ledger

@@ -25,7 +25,7 @@ from leadpipe.cli.services import free_port
 from leadpipe.cli.supervisor import stop_signals, supervising
 from leadpipe.cli.system import Ports, System
 from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import load_settings
+from leadpipe.setting_loading import load_settings
 
 # The CRM's own limits would stretch the first sync of 100,000 people over an hour, which is not what is measured.
 BULK_LIMITS = {"global": 100_000, "events": 100_000}

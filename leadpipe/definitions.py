@@ -10,7 +10,8 @@ import dagster as dg
 
 from assets import crm_audit, kpis, ledger_mirror, maintenance, market, outreach, raw_fub, scoring, spend
 from assets.dbt import build_dbt_assets, read_specs
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 from resources.runtime import LeadpipeResource
 from sensors import (
     crm,

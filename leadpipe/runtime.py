@@ -146,6 +146,6 @@ class Runtime:
 
 def open_runtime(*, env_file: Path | None = Path(".env")) -> Runtime:
     """A runtime of the settings in the environment."""
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     return Runtime(load_settings(env_file=env_file))

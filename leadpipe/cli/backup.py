@@ -84,7 +84,7 @@ def restore(
     from leadpipe.errors import ConfigurationError
     from leadpipe.privacy import erasure_list
     from leadpipe.runtime import Runtime
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
     from leadpipe.store.restore import restore as make_again
 
     with failing():

@@ -110,7 +110,7 @@ def _run(home: Path, *, workers: int, with_dagster: bool, without: tuple[str, ..
     from leadpipe.cli.supervisor import stop_signals, supervising
     from leadpipe.cli.system import Ports, System
     from leadpipe.sandbox.config import SandboxConfig
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     with stop_signals() as stop, supervising(home) as supervisor:
         _log_into(home / "chaos.log")

@@ -102,7 +102,7 @@ def _run(*, leads: int | None, aged: int, exit_after: int | None, seed: int, sta
     from leadpipe.cli.supervisor import stop_signals, supervising
     from leadpipe.cli.system import Ports, System
     from leadpipe.sandbox.config import SandboxConfig
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     home = demo_home()
     with stop_signals() as stop, supervising(home) as supervisor:

@@ -57,8 +57,9 @@ def load_emergency_settings(*, env_file: Path | None = Path(".env")) -> Emergenc
     from pydantic import ValidationError
 
     from leadpipe.errors import LeadpipeError, TransientError
+    from leadpipe.setting_loading import load_settings, of_the_demo
     from leadpipe.setting_sources import in_environment, read_env_file, wrong_fields
-    from leadpipe.settings import Settings, load_settings, of_the_demo
+    from leadpipe.settings import Settings
     from leadpipe.vault import read_vault
 
     try:

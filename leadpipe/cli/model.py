@@ -92,7 +92,7 @@ def promote(version: Annotated[str, typer.Argument(help="The version to put in f
     """
     from leadpipe.clock import WallClock
     from leadpipe.scoring.model import promote as put_in_force
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     try:
         put_in_force(load_settings().home, version, now=WallClock().now())
@@ -108,7 +108,7 @@ def report(version: Version = None, as_json: AsJson = False) -> None:
     Example: leadpipe model report --json
     """
     from leadpipe.scoring.report import report as gather
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     try:
         found = gather(load_settings().home, version)

@@ -119,7 +119,7 @@ def clock(
 
 
 def _settings() -> Settings:
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     return load_settings(env_file=None)
 

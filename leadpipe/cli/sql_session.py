@@ -190,7 +190,7 @@ def open_session() -> Generator[Session]:
     Raises:
         LeadpipeError: the settings are wrong, nothing was set up there, or the server does not start.
     """
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
 
     session = Session(load_settings())
     try:

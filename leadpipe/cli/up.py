@@ -38,7 +38,7 @@ def up() -> None:
     from leadpipe.cli.system import Ports, System
     from leadpipe.readiness import refuse_unready
     from leadpipe.runtime import Runtime
-    from leadpipe.settings import load_settings
+    from leadpipe.setting_loading import load_settings
     from leadpipe.store.house_settings import note_house
 
     with failing():

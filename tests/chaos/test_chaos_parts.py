@@ -20,7 +20,8 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import failpoints
 from leadpipe.messaging.protocol import State
 from leadpipe.sandbox.faults import Faults
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 STEP = "claim.committed"

@@ -19,7 +19,8 @@ from leadpipe.sandbox.app import create_app
 from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.sandbox.control import SandboxControl
 from leadpipe.sandbox.environment import sandbox_environment
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 
 
 @pytest.fixture(scope="module")

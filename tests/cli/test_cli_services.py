@@ -18,7 +18,8 @@ from leadpipe.cli.system import Ports
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy.blackout import Blackout
 from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import Sending, Settings, StateValue, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Sending, Settings, StateValue
 
 
 @pytest.fixture

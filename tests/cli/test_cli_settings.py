@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 from leadpipe.store.sealed import new_key
 
 

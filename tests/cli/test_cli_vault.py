@@ -15,7 +15,7 @@ from moto import mock_aws
 from leadpipe.cli.emergency import load_emergency_settings
 from leadpipe.cli.services import setting_variables
 from leadpipe.errors import ConfigurationError
-from leadpipe.settings import load_settings
+from leadpipe.setting_loading import load_settings
 
 NAME = "leadpipe/production"
 

@@ -9,7 +9,7 @@ import pytest
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy.blackout import Blackout
-from leadpipe.settings import load_settings
+from leadpipe.setting_loading import load_settings
 from leadpipe.store.house_settings import fingerprints
 
 if TYPE_CHECKING:

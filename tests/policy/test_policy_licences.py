@@ -13,7 +13,8 @@ from leadpipe.policy.home_states import licensed_states, office_state
 from leadpipe.policy.licences import licence_text
 from leadpipe.policy.pack import DEMO_POLICY, PolicySettings
 from leadpipe.policy.pack_file import load_pack
-from leadpipe.settings import Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Settings
 from tests.policy.conftest import Decide, pewc, sent
 
 NUMBERS, LINKS = (("CA", "01234567"), ("NV", "B.77")), (("TX", "https://demo-realty.example/iabs"),)

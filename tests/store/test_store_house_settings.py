@@ -15,7 +15,8 @@ from leadpipe.cli.services import setting_variables
 from leadpipe.cli.system import Ports
 from leadpipe.errors import ConfigurationError
 from leadpipe.sandbox.config import SandboxConfig
-from leadpipe.settings import Sending, Settings, load_settings
+from leadpipe.setting_loading import load_settings
+from leadpipe.settings import Sending, Settings
 from leadpipe.store.house_settings import NOTE_FILE, note_demo, note_house, refuse_other_settings
 from resources.runtime import LeadpipeResource, _from_environment  # pyright: ignore[reportPrivateUsage]
 
