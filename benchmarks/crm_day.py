@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from leadpipe.crm import tables
 from leadpipe.crm.tables import RawTable
-from leadpipe.crm.values import read_id
+from leadpipe.crm.values import canonical, read_id
 
 if TYPE_CHECKING:
     from leadpipe.sandbox.control import SandboxControl
@@ -266,7 +266,7 @@ def _current(table: RawTable, lake: Lake) -> dict[int, Row]:
 
 def _as_table(table: RawTable, rows: Sequence[Row]) -> pa.Table:
     typed = [
-        {**table.typed(row), "payload": tables.canonical(row)}
+        {**table.typed(row), "payload": canonical(row)}
         for row in rows
         if read_id(row) is not None
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from leadpipe.crm import sweep as id_sweep
 from leadpipe.crm.people_compare import ledger_differences
 from leadpipe.crm.sync import PEOPLE_QUERY
 from leadpipe.crm.tables import RawTable
-from leadpipe.crm.values import read_id
+from leadpipe.crm.values import canonical, read_id
 from leadpipe.errors import BadRecord
 from leadpipe.store import quarantine
 
@@ -237,7 +237,7 @@ def _person_of(table: RawTable, payload: Row) -> int | None:
 
 def _fields(before: str, after: Row) -> tuple[str, ...]:
     old: Row = json.loads(before)
-    new: Row = json.loads(tables.canonical(after))
+    new: Row = json.loads(canonical(after))
     return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
 
 

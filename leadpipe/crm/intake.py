@@ -25,6 +25,7 @@ from leadpipe.crm.inbox import Notice
 from leadpipe.crm.inquiries import Inquiry, read_inquiry, store_inquiries
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
+from leadpipe.crm.values import canonical
 from leadpipe.errors import BadRecord, Rejected
 from leadpipe.store import quarantine
 from leadpipe.store.quarantine import SetAside
@@ -298,4 +299,4 @@ def end_at_stop_stages(engine: Engine, person_ids: Sequence[int], *, settings: S
 
 def _set_aside(source: str, payload: Row, reason: str) -> SetAside:
     key = str(payload.get("id", "no id"))[:100]
-    return SetAside(source=source, record_key=key, reason=reason, raw=tables.canonical(payload).encode())
+    return SetAside(source=source, record_key=key, reason=reason, raw=canonical(payload).encode())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from leadpipe.crm.erased import ABOUT, LISTS, without_erased
-from leadpipe.crm.tables import ALL, RawTable, canonical
+from leadpipe.crm.tables import ALL, RawTable
+from leadpipe.crm.values import canonical
 from leadpipe.errors import BadRecord
 from leadpipe.store.quarantine import SetAside
 

@@ -1,7 +1,7 @@
 """What a person of Follow Up Boss means to the ledger.
 
-What lives here: payload -> ``Person``, with normalised contact points and the consents that the record proves. What does
-not: storing people (``people``), judging consents (``policy``), what else a record can mean (``inquiries``,
+What lives here: payload -> ``Person``, with normalised contact points and the consents that the record proves. What
+does not: storing people (``people``), judging consents (``policy``), what else a record can mean (``inquiries``,
 ``human_actions``).
 
 House convention for consent, since the CRM has no field for it (FUB sheet 4.5): custom fields ``customConsentSms``

@@ -10,9 +10,8 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.crm import tables
 from leadpipe.crm.inquiries import Inquiry
-from leadpipe.crm.values import read_id
+from leadpipe.crm.values import canonical, read_id
 
 if TYPE_CHECKING:
     from leadpipe.crm.intake import Intake
@@ -50,7 +49,7 @@ class Pass:
 
 def digest_of(rows: Iterable[Row]) -> str:
     """One digest of records, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(map(tables.canonical, rows))).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(map(canonical, rows))).encode()).hexdigest()
 
 
 def noting_ids(pages: Iterable[list[Row]], seen: list[int]) -> Generator[list[Row]]:

@@ -1,16 +1,17 @@
-"""The values in a Follow Up Boss payload: ids, numbers and times, whatever JSON type they came in.
+"""The values in a payload of Follow Up Boss: ids, numbers and times, whatever JSON type they came in.
 
-What lives here: reading one value. What does not: which field means what (``tables``, ``mapping``, ``inquiries``,
-``human_actions``).
+What lives here: reading one value, and the whole as JSON. What does not: which field means what (``columns``,
+``mapping``, ``inquiries``, ``human_actions``).
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 Row = dict[str, Any]
-
 MAX_INT = 2**63 - 1
 
 
@@ -48,8 +49,13 @@ def read_whole(value: object) -> int | None:
 
 
 def time_or_none(value: object) -> datetime | None:
-    """The same; None for what is no time, too."""
+    """``read_time``, and None for what is no time."""
     try:
         return read_time(value)
     except ValueError:
         return None
+
+
+def canonical(payload: Mapping[str, Any]) -> str:
+    """The payload as JSON with sorted keys, so that equal content hashes equally."""
+    return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

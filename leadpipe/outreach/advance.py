@@ -244,7 +244,7 @@ class _Desk:
         self._ends += [
             (intent.enrolment_id, intent.person_id, "same_contact_point")
             for intent in intents
-            if intent.enrolment_id in met and intent.enrolment_id is not None
+            if intent.enrolment_id in met
         ]
         self._stands = [(enrolment_id, stand) for enrolment_id, stand in self._stands if enrolment_id not in met]
         self._report.intents = [intent for intent in intents if intent.enrolment_id not in met]

@@ -3,7 +3,7 @@
 What lives here: its rows. What does not: what the marts make of them (the tests beside this file).
 
 Ann is new and answered at once; Ben is new, answered late, and his email bounces; Cy bought; Dee was revived by text
-and said STOP; Eve is new and cannot be reached; Flo was merged into Dee; Gus asked twice, and his reply is not read yet;
+and said STOP; Eve is new and cannot be reached; Flo was merged into Dee; Gus asked twice and his reply is not read yet;
 Hal was deleted.
 All days are those of Chicago, six hours behind UTC.
 """

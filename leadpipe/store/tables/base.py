@@ -1,7 +1,7 @@
 """What all tables of the ledger have in common: schema, names of constraints, and the columns that recur.
 
-What lives here: the metadata, the channels, the recurring columns. What does not: any table. The metadata is whole whoever asks,
-for importing any module of this package imports them all.
+What lives here: the metadata, the channels, the recurring columns. What does not: any table. The metadata is
+whole whoever asks, for importing any module of this package imports them all.
 """
 
 from __future__ import annotations
