@@ -39,7 +39,7 @@ SLOWEST_FIRST = (
     "test_privacy_erase",
     "test_crm_restored",
     "test_store_backup",
-    "test_crm_poll",
+    "test_crm_sweep",
     "test_simulation",
 )
 # These look at one build of the marts, which takes as long as all their tests.
