@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MANIFEST := dbt/target/manifest.json
 
-.PHONY: help install browser demo test lint types check lock manifest clean
+.PHONY: help install browser demo test lint types check lock manifest refusals clean
 
 help:
 	@echo "make demo     install what is missing and run everything against the sandbox"
 	@echo "make test     install what is missing and run every test"
 	@echo "make check    lint, types, import direction, definitions"
 	@echo "make lock     pin the dependencies again (needs uv)"
+	@echo "make refusals train the model of refusals again after its sentences or its code changed"
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("leadpipe needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] < (3, 14) else None'
@@ -57,6 +58,9 @@ check: lint types manifest
 lock:
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock
+
+refusals: $(STAMP)
+	$(BIN)/python -m leadpipe.conversation.refusal_training
 
 clean:
 	rm -rf $(VENV) dbt/target .pytest_cache .ruff_cache

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from leadpipe.conversation.classify import Reading, classify_many
-from leadpipe.conversation.local_model import refusal_sentences, sentences
+from leadpipe.conversation.local_model import refusal_sentences, reply_sentences, sentences
 from leadpipe.conversation.plain import bare
 
 RECALL = 0.995
@@ -113,7 +113,7 @@ def read(path: Path) -> list[Sentence]:
 
 def unseen(given: Sequence[Sentence]) -> list[Sentence]:
     """Those that no training sentence equals, case and marks apart."""
-    trained = {bare(text) for text, _ in (*sentences(), *refusal_sentences())}
+    trained = {bare(text) for text, _ in (*sentences(), *refusal_sentences(), *reply_sentences())}
     return [sentence for sentence in given if bare(sentence.text) not in trained]
 
 

@@ -4,8 +4,8 @@ What lives here: the reading of one text and how rule and probability are weighe
 (``optout``), the models (``refusal_model`` whether it refuses, ``local_model`` the intent), the outside reader
 (``openai_reader``), effects (``reading``).
 
-A keyword is a refusal, and so is a stock phrase among nothing but words of its kind. A phrase among other words is one
-unless the model is nearly sure that it is not; everything else is one from ``SUPPRESS_FROM`` on.
+A keyword is a refusal, and so is a stock phrase among nothing but words of its kind. Everything else is one from
+``SUPPRESS_FROM`` on; a phrase among other words says which.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from leadpipe.conversation.quoting import own_words
 
 SUPPRESSING = refusal_model.REFUSALS
 # Revoked from here on, and a person is told: a missed refusal is worse than a human's second look (C6).
-SUPPRESS_FROM = 0.4
-# A stock phrase among other words needs no more than this of the model.
-SUPPRESS_PHRASE_FROM = 0.15
+SUPPRESS_FROM = 0.3
+# Who is as angry as that is left alone by the machine, whatever it is about: the reader of intents knows complaints.
+COMPLAINT_FROM = 0.7
+ANGER_FROM = 0.3
 # Against another reader only near certainty counts.
 SUPPRESS_FROM_DESPITE = 0.9
 # From here on a person looks before anything more is sent.
@@ -81,7 +82,7 @@ def refusal_in(text: str) -> Words | None:
     words = _words_of(own)
     if words is None or _is_sure(words):
         return words
-    return words if refusal_model.load().probabilities([own])[0] >= SUPPRESS_PHRASE_FROM else None
+    return words if refusal_model.load().probabilities([own])[0] >= SUPPRESS_FROM else None
 
 
 def _words_of(text: str) -> Words | None:
@@ -141,9 +142,9 @@ def _by_models(texts: Sequence[str], found: Sequence[Words | None]) -> list[Read
 
 
 def _by_model(text: str, words: Words | None, refusal: float, row: dict[str, float], version: str) -> Reading:
-    if words is not None and refusal >= SUPPRESS_PHRASE_FROM:
+    if words is not None and refusal >= SUPPRESS_FROM:
         return replace(reading_of(words, text), refusal_probability=round(refusal, 3))
-    suppress = refusal >= SUPPRESS_FROM
+    suppress = refusal >= SUPPRESS_FROM or row["complaint"] >= COMPLAINT_FROM
     among = {name: value for name, value in row.items() if (name in SUPPRESSING) == suppress}
     intent = max(among, key=lambda name: among[name])
     share = among[intent] / (sum(among.values()) or 1.0)
@@ -151,8 +152,8 @@ def _by_model(text: str, words: Words | None, refusal: float, row: dict[str, flo
         intent=intent,
         suppress=suppress,
         sentiment=sentiment_of(text, intent),
-        confidence=round(refusal if suppress else (1 - refusal) * share, 3),
+        confidence=round(max(refusal, row["complaint"]) if suppress else (1 - refusal) * share, 3),
         reader=f"local:{version}",
-        # A stock phrase that the model denies is looked at by a person.
-        refusal_probability=round(refusal if words is None else max(refusal, DOUBT_FROM), 3),
+        # A stock phrase that the model denies is looked at by a person, and so is anger.
+        refusal_probability=round(max(refusal, DOUBT_FROM) if words or row["complaint"] >= ANGER_FROM else refusal, 3),
     )

@@ -83,6 +83,11 @@ def refusal_sentences() -> tuple[tuple[str, str], ...]:
     return _pairs("refusals.yaml")
 
 
+def reply_sentences() -> tuple[tuple[str, str], ...]:
+    """Replies that several people wrote for the refusal model, as (text, ``opt_out`` or ``other``)."""
+    return _pairs("replies.yaml")
+
+
 def _pairs(name: str) -> tuple[tuple[str, str], ...]:
     import yaml
 

@@ -204,7 +204,7 @@ def _is_slip(word: str) -> bool:
         return False
     if len(word) >= 8:
         return _distance(word, "unsubscribe") <= 2
-    return 3 <= len(word) <= 6 and word[0] in "sat" and _distance(word, "stop") <= 1 and {"t", "o"} <= set(word)
+    return 3 <= len(word) <= 6 and word[0] in "sat" and _distance(word, "stop") <= 1
 
 
 def _distance(left: str, right: str) -> int:

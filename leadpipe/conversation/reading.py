@@ -56,7 +56,7 @@ def read_turns(
         client: OpenAI, None without a key.
         now: dates "next spring".
     """
-    # Trained once, before several threads would each do it.
+    # Read once, before several threads would each do it.
     local_model.load()
     refusal_model.load()
     with ThreadPoolExecutor(CONCURRENCY, "read") as pool:

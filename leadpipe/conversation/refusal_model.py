@@ -1,139 +1,105 @@
 """How likely a text refuses further contact: a logistic regression of its own beside the reader of intents.
 
-What lives here: its features, its training and its probability. What does not: rules (``optout``), intents
-(``local_model``), which probability suffices (``classify``).
+What lives here: its weights as they are kept beside the code, and its probability. What does not: what it sees
+(``refusal_views``), its training (``refusal_training``), rules (``optout``), intents (``local_model``), which
+probability suffices (``classify``).
 
-It sees words and letters, the parts that words play (``word_parts``), and what the stock phrases and look-alikes say,
-so that a phrase hit among words that have nothing to do with contact counts less. It learns from all sentences, those
-of the intents and those written for it (``sentences/refusals.yaml``). It is trained when first used, in about three
-seconds, and seeded.
+It reads from arrays that were trained beforehand, since training takes half a minute and every run that answers replies
+would pay it. They are numbers only: nothing in the file can run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from leadpipe.conversation import local_model, phrases
-from leadpipe.conversation.lookalikes import set_aside
-from leadpipe.conversation.plain import plain
-from leadpipe.conversation.word_parts import part_of, parts_of
+from leadpipe.conversation.refusal_views import VIEWS, counts_of, matrix_of
+from leadpipe.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
+    import numpy as np
 
 REFUSALS = frozenset({"opt_out", "wrong_number", "complaint"})
-# In a long mail only its beginning speaks to us.
-LONGEST = 600
-# Weight of the four kinds of features, and the regression's C; all by grouped cross-validation.
-_WEIGHTS = {"words": 1.0, "letters": 0.8, "parts": 1.0, "phrases": 0.2}
-_C = 8.0
-# Wrong numbers and complaints are few among the sentences.
-_RARE = 2.0
-_PHRASES = (
-    ("opt_out", phrases.OPT_OUT),
-    ("wrong_number", phrases.WRONG_NUMBER),
-    ("complaint", phrases.COMPLAINT),
-    ("not_so", phrases.NOT_A_REFUSAL),
-)
-_ABOUT_ELSE = frozenset({"home", "meet", "when", "other"})
+WEIGHTS = "refusals.npz"
+# What the weights were learnt from: the sentences, and the code that says what is seen of them.
+_SENTENCES = ("train.yaml", "refusals.yaml", "replies.yaml")
+_CODE = ("refusal_views.py", "word_parts.py", "lookalikes.py", "phrases.py", "plain.py", "local_model.py")
 
 
+@dataclass(frozen=True, kw_only=True)
 class RefusalModel:
-    """The trained regression."""
+    """A trained regression.
 
-    def __init__(self, views: dict[str, Any], regression: LogisticRegression) -> None:
-        self._views = views
-        self._regression = regression
+    Attributes:
+        rarity: inverse document frequencies by view.
+        weights: of every place of every view, in the order of ``VIEWS``.
+        bias: added to their sum.
+        trained_on: ``digest`` of what it was trained on.
+    """
+
+    rarity: Mapping[str, np.ndarray]
+    weights: np.ndarray
+    bias: float
+    trained_on: str
 
     def probabilities(self, texts: Sequence[str]) -> list[float]:
         """How likely each text refuses, 0 to 1, in order."""
         if not texts:
             return []
-        rows = self._regression.predict_proba(_matrix(self._views, texts, learns=False))
-        return [float(row[1]) for row in rows]
+        from scipy.special import expit
+
+        scores = matrix_of(counts_of(texts), self.rarity) @ self.weights + self.bias
+        return [float(value) for value in expit(scores)]
+
+    def as_bytes(self) -> bytes:
+        """The file that ``load`` reads; the same model gives the same bytes."""
+        import numpy as np
+
+        kept: dict[str, Any] = {f"rarity_{name}": values.astype(np.float16) for name, values in self.rarity.items()}
+        kept |= {"weights": self.weights.astype(np.float16), "bias": np.float64(self.bias)}
+        kept |= {"trained_on": np.bytes_(self.trained_on.encode())}
+        to = BytesIO()
+        np.savez_compressed(to, **kept)
+        return to.getvalue()
 
 
 @lru_cache(maxsize=1)
 def load() -> RefusalModel:
-    """The model of this process, trained once."""
-    pairs = (*local_model.sentences(), *local_model.refusal_sentences())
-    return train(pairs)
+    """The model of this version of leadpipe.
+
+    Raises:
+        ConfigurationError: its file is missing or cannot be read.
+    """
+    try:
+        return from_bytes((files("leadpipe.conversation") / "sentences" / WEIGHTS).read_bytes())
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"the refusal model cannot be read ({type(error).__name__}); install leadpipe again, or `make refusals`"
+        ) from error
 
 
-def train(pairs: Sequence[tuple[str, str]]) -> RefusalModel:
-    """A model of these sentences, each with its intent."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+def from_bytes(kept: bytes) -> RefusalModel:
+    """The model of ``as_bytes``."""
+    import numpy as np
 
-    # scikit-learn's stubs know neither an analyzer that is a function nor a norm that is none.
-    tfidf: Any = TfidfVectorizer
-    views = {
-        "words": tfidf(analyzer="word", ngram_range=(1, 3), sublinear_tf=True, token_pattern=local_model.WORD),
-        "letters": tfidf(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
-        "parts": tfidf(analyzer=_as_is, sublinear_tf=True, min_df=2),
-        "phrases": tfidf(analyzer=_as_is, binary=True, use_idf=False, norm=None),
-    }
-    regression = LogisticRegression(C=_C, solver="liblinear", random_state=local_model.SEED)
-    regression.fit(
-        _matrix(views, [text for text, _ in pairs], learns=True),
-        [intent in REFUSALS for _, intent in pairs],
-        sample_weight=[_RARE if intent in {"wrong_number", "complaint"} else 1.0 for _, intent in pairs],
-    )
-    return RefusalModel(views, regression)
+    with np.load(BytesIO(kept), allow_pickle=False) as found:
+        return RefusalModel(
+            rarity={name: found[f"rarity_{name}"].astype(np.float64) for name, view in VIEWS.items() if view.is_rated},
+            weights=found["weights"].astype(np.float64),
+            bias=float(found["bias"]),
+            trained_on=bytes(found["trained_on"]).decode(),
+        )
 
 
-def _matrix(views: dict[str, Any], texts: Sequence[str], *, learns: bool) -> Any:
-    from scipy.sparse import hstack
-
-    read = [set_aside(plain(text)[:LONGEST]) for text in texts]
-    words = [local_model.marked(masked, text) for masked, text in zip(read, texts, strict=True)]
-    documents: dict[str, list[Any]] = {
-        "words": words,
-        "letters": words,
-        "parts": [_grams(masked) for masked in read],
-        "phrases": [_said(masked) for masked in read],
-    }
-    blocks = [
-        (view.fit_transform(documents[name]) if learns else view.transform(documents[name])) * _WEIGHTS[name]
-        for name, view in views.items()
-    ]
-    return hstack(blocks).tocsr()
-
-
-def _as_is(tokens: list[str]) -> list[str]:
-    return tokens
-
-
-def _grams(words: str) -> list[str]:
-    """Parts in their order: one to four in a row, with gaps, without the words that play no part, and beside a word."""
-    named = words.split()
-    parts = ["<", *parts_of(words), ">"]
-    core = [part for part in parts if part != "x"]
-    found = [" ".join(parts[at : at + size]) for size in (1, 2, 3, 4) for at in range(len(parts) - size + 1)]
-    found += ["~" + " ".join(core[at : at + size]) for size in (2, 3) for at in range(len(core) - size + 1)]
-    found += ["_" * gap + f"{parts[at]} {parts[at + gap]}" for gap in (2, 3) for at in range(len(parts) - gap)]
-    for left, right in zip(named, named[1:], strict=False):
-        found += [f"left:{left} {part_of(right)}", f"right:{part_of(left)} {right}"]
-    return found
-
-
-def _said(words: str) -> list[str]:
-    """Which stock phrases hit, and among how many words that play no part in them."""
-    hits = [name for name, patterns in _PHRASES if phrases.says(words, patterns)]
-    parts = parts_of(words)
-    has_refusal = any(name != "not_so" for name in hits)
-    size = f"size{min(6, len(parts) // 3)}"
-    counted = {
-        "unknown": min(4, sum(part == "x" for part in parts)),
-        "else": min(3, sum(part in _ABOUT_ELSE for part in parts)),
-        "aside": min(2, sum(part.startswith("z") for part in parts)),
-    }
-    return [
-        *hits,
-        *(["+".join(hits)] if len(hits) > 1 else []),
-        size,
-        f"{has_refusal} {size}",
-        *(f"{has_refusal} {name}{count}" for name, count in counted.items()),
-    ]
+def digest() -> str:
+    """Of the sentences and the code as they are now; a model trained on anything else has another."""
+    here = files("leadpipe.conversation")
+    told = hashlib.sha256()
+    for name in (*(f"sentences/{each}" for each in _SENTENCES), *_CODE):
+        told.update(name.encode() + here.joinpath(name).read_bytes())
+    return told.hexdigest()[:16]
