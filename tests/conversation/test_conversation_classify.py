@@ -95,7 +95,7 @@ def test_of_sentences_that_nobody_read_refusals_are_found_and_little_else_is_sto
     """Figures only, also when it fails: who reads them spoils them."""
     given = [sentence for path in sorted(HELD_OUT.glob("*.yaml")) for sentence in optouts.read(path)]
     found = optouts.shares(optouts.judge(given))
-    assert len(given) >= 1_200
+    assert len(given) >= 1_800
     assert found["recall"] >= optouts.RECALL
     assert found["false_stop_rate"] <= optouts.FALSE_STOPS
 
