@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -151,7 +151,6 @@ class _Court:
     database_url: str
     settings: Settings
     now: datetime
-    path: Path
     every: int
 
 
@@ -160,32 +159,36 @@ def _judge(runtime: Runtime, sample: int, count: int) -> _Judged:
     import pyarrow.parquet as pq
 
     now, judged = runtime.clock.now(), _Judged()
-    with queue.extract(runtime.lake, planned_since=now - queue.PLANNED_WITHIN, cohorts=None) as extract:
+    court = _Court(
+        database_url=runtime.database_url,
+        settings=runtime.settings,
+        now=now,
+        every=max(count // max(sample, 1), 1),
+    )
+    with (
+        processes.started(_in_court, court, count=processes.count_processors()) as courts,
+        queue.extract(runtime.lake, planned_since=now - queue.PLANNED_WITHIN, cohorts=None) as extract,
+    ):
         groups = pq.ParquetFile(extract.planned).num_row_groups
-        court = _Court(
-            database_url=runtime.database_url,
-            settings=runtime.settings,
-            now=now,
-            path=extract.planned,
-            every=max(count // max(sample, 1), 1),
-        )
-        with processes.started(_in_court, court, count=processes.count_processors()) as courts:
-            for by_verdict, sampled in courts.answers(range(groups)):
-                judged.by_verdict.update(by_verdict)
-                judged.sampled += sampled
+        for by_verdict, sampled in courts.answers((extract.planned, group) for group in range(groups)):
+            judged.by_verdict.update(by_verdict)
+            judged.sampled += sampled
     judged.sampled = judged.sampled[:sample]
     return judged
 
 
-def _in_court(court: _Court) -> Callable[[int], tuple[Counter[str], list[tuple[Subject, dict[str, Any]]]]]:
+def _in_court(court: _Court) -> Callable[[tuple[Path, int]], tuple[Counter[str], list[tuple[Subject, dict[str, Any]]]]]:
     return partial(_judge_part, court, ledger.connect(court.database_url, pool_size=1))
 
 
-def _judge_part(court: _Court, engine: Engine, group: int) -> tuple[Counter[str], list[tuple[Subject, dict[str, Any]]]]:
+def _judge_part(
+    court: _Court, engine: Engine, part: tuple[Path, int]
+) -> tuple[Counter[str], list[tuple[Subject, dict[str, Any]]]]:
+    path, group = part
     by_verdict: Counter[str] = Counter()
     sampled: list[tuple[Subject, dict[str, Any]]] = []
     with engine.connect() as connection:
-        for rows in queue.parts_of(court.path, count=BATCH, groups=[group]):
+        for rows in queue.parts_of(path, count=BATCH, groups=[group]):
             subjects = [_subject(row, court.now) for row in rows]
             verdicts = gate.judge(connection, subjects, now=court.now, settings=court.settings)
             by_verdict.update(f"{verdict.decision} {verdict.code}".strip() for verdict in verdicts)
@@ -289,7 +292,7 @@ def _server_bytes(home: Path) -> int:
 
 
 @contextmanager
-def _watched(home: Path) -> Iterator[_Used]:
+def _watched(home: Path) -> Generator[_Used]:
     used, is_over = _Used(home=home), threading.Event()
     used.cpu_now()
 

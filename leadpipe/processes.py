@@ -44,6 +44,8 @@ class Processes:
     def answers(self, tasks: Iterable[Any]) -> Iterator[Any]:
         """The answers to these tasks as they come, in any order; each process has one task at a time.
 
+        The first tasks are handed out at once, before the first answer is asked for.
+
         Raises:
             TransientError: a process died over its task.
             Exception: what a task raised, as it raised it.
@@ -52,6 +54,9 @@ class Processes:
         busy: set[Connection] = set()
         for pipe in self._pipes:
             self._hand_out(waiting, pipe, busy)
+        return self._collected(waiting, busy)
+
+    def _collected(self, waiting: Iterator[Any], busy: set[Connection]) -> Iterator[Any]:
         while busy:
             for pipe in connection.wait(list(busy)):
                 assert isinstance(pipe, connection.Connection)

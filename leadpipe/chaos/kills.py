@@ -32,6 +32,8 @@ LONGEST_WAIT_SECONDS = {Kind.WORKER: 1.0, Kind.GATEWAY: 3.0, Kind.POSTGRES: 8.0,
 # How long traps wait to be struck before the kill happens anyway. A run looks an unknown message up once in minutes;
 # with 10 to 25 seconds half of a thousand kills fell between steps, and the rare ones were met 11 to 16 times.
 PATIENCE_SECONDS = {Kind.WORKER: 20.0, Kind.GATEWAY: 30.0, Kind.POSTGRES: 45.0, Kind.DAEMON: 60.0}
+# Where providers took nothing for so long, nobody comes past a trap either.
+STILL_SECONDS = 15.0
 # Of two traps the one that comes first on a message's way is always struck. What a run does is rarer than what workers
 # do, so all of its hungry steps get traps at once: the common ones soon are not hungry any more.
 TRAPS_AT_ONCE = {Kind.WORKER: 1, Kind.GATEWAY: 1, Kind.POSTGRES: 3, Kind.DAEMON: 6}
@@ -52,7 +54,7 @@ class Kills:
     Attributes:
         counts: deaths by kind so far.
         failures: what kept a lane from going on.
-        count_messages: what the providers took so far, as whoever watches tells.
+        count_messages: what the providers took so far, as whoever watches tells (``saw``).
     """
 
     world: ChaosWorld
@@ -61,6 +63,7 @@ class Kills:
     counts: Counter[Kind] = field(default_factory=Counter[Kind])
     failures: list[str] = field(default_factory=list[str])
     count_messages: int = 0
+    _grew_at: float = field(default_factory=time.monotonic)
     _lanes: list[threading.Thread] = field(default_factory=list[threading.Thread])
     _traps: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +73,11 @@ class Kills:
             lane = threading.Thread(target=self._lane, args=(kind, count, stop), daemon=True, name=f"kill-{kind}")
             self._lanes.append(lane)
             lane.start()
+
+    def saw(self, count_messages: int) -> None:
+        """Take note of how many messages the providers took so far."""
+        if count_messages != self.count_messages:
+            self.count_messages, self._grew_at = count_messages, time.monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -135,8 +143,11 @@ class Kills:
         rooms = [kind] if kind is not Kind.POSTGRES else list(ROOM_OF)
         before = self._struck(kind, rooms)
         places = self._set_traps(rooms, victim, dice, TRAPS_AT_ONCE[kind])
-        deadline = time.monotonic() + PATIENCE_SECONDS[kind]
-        while all(t.is_set(name) for t, name in places) and time.monotonic() < deadline and not stop.is_set():
+        begun = time.monotonic()
+        deadline = begun + PATIENCE_SECONDS[kind]
+        while all(t.is_set(name) for t, name in places) and not stop.is_set():
+            if time.monotonic() > min(deadline, max(self._grew_at, begun) + STILL_SECONDS):
+                break
             time.sleep(LOOK_SECONDS)
         with self._traps:
             for traps, name in places:

@@ -94,7 +94,7 @@ def _torment(world: ChaosWorld, plan: Plan, kills: Kills, stop: threading.Event,
         world.system.supervisor.watch()
         if time.monotonic() - counted_at >= COUNT_SECONDS:
             counted_at = time.monotonic()
-            kills.count_messages = int(world.sandbox.summary()["messages"])
+            kills.saw(int(world.sandbox.summary()["messages"]))
         if jumps < MOST_JUMPS and kills.counts.total() >= (jumps + 1) * KILLS_A_JUMP:
             jumps += 1
             _jump(world, failures)

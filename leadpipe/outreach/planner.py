@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,12 +149,13 @@ def plan(
                 points_taken=frozenset(desk.points_taken),
                 folder=folder,
             )
-            sharing = found.keys() & set(connection.execute(_SHARING).scalars())
-            alone = ((person_id, cohort) for person_id, cohort in found.items() if person_id not in sharing)
-            together = [(person_id, cohort) for person_id, cohort in found.items() if person_id in sharing]
             with processes.started(_at_another_desk, office, count=count) as others:
+                sharing = found.keys() & set(connection.execute(_SHARING).scalars())
+                alone = ((person_id, cohort) for person_id, cohort in found.items() if person_id not in sharing)
+                together = ((person_id, cohort) for person_id, cohort in found.items() if person_id in sharing)
+                # The others begin before this process does its own part; their files are numbered after it.
+                rest = others.answers(_chunks(alone, scores, begin=ceil(len(sharing) / CHUNK)))
                 first = [_write(folder, chunk, desk) for chunk in _chunks(together, scores)]
-                rest = others.answers(_chunks(alone, scores, begin=len(first)))
                 return _counted(first, report) + _counted(rest, report)
 
         report.count_rows = queue.replace(lake, fill, cohorts=cohorts)
