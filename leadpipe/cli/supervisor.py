@@ -169,7 +169,7 @@ class Supervisor:
             for name, child in self._children.items()
         ]
         part = self.home / f".{STATE_FILE}"
-        part.write_text(json.dumps({"pid": os.getpid(), "services": services}))
+        part.write_text(json.dumps({"home": _identity(self.home), "pid": os.getpid(), "services": services}))
         part.replace(self.home / STATE_FILE)
 
 
@@ -261,10 +261,18 @@ def end_left_overs(home: Path) -> int:
 
 
 def _state(home: Path) -> dict[str, Any]:
+    """What the supervisor of this home left; nothing where the folder is a copy, whose file names the original's."""
     try:
-        return json.loads((home / STATE_FILE).read_text())
+        state = json.loads((home / STATE_FILE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+    return state if state.get("home") == _identity(home) else {}
+
+
+def _identity(home: Path) -> list[int]:
+    """Which folder this is on this machine, whatever it is called: a copy is another."""
+    found = home.stat()
+    return [found.st_dev, found.st_ino]
 
 
 def _try_lock(lock: IO[str]) -> bool:

@@ -189,16 +189,22 @@ class Case:
                 email=contact.get("email"),
                 **{name: str(address.get(name) or "") for name in ("zip", "city", "state", "country")},
             ),
-            consents=tuple(_consent(entry) for entry in row.get("consents") or ()),
+            # What is not said counts as unknown: a consent of no date permits nothing, a refusal of no date or channel
+            # stands for every channel, a message of no date was sent now.
+            consents=tuple(_consent(entry) for entry in row.get("consents") or () if entry.get("at")),
             suppressions=tuple(
-                Suppression(channel=entry["channel"], at=_time(entry, "at"), source=entry.get("source") or "")
+                Suppression(
+                    channel=str(entry.get("channel") or "all"),
+                    at=_time(entry if entry.get("at") else {"at": row["now"]}, "at"),
+                    source=entry.get("source") or "",
+                )
                 for entry in row.get("suppressions") or ()
             ),
             history=tuple(
                 HistoryItem(
-                    at=_time(entry, "at"),
-                    direction=entry["direction"],
-                    channel=entry["channel"],
+                    at=_time(entry if entry.get("at") else {"at": row["now"]}, "at"),
+                    direction=str(entry.get("direction") or "out"),
+                    channel=str(entry.get("channel") or row["channel"]),
                     purpose=entry.get("purpose") or "",
                 )
                 for entry in row.get("history") or ()

@@ -17,7 +17,8 @@ from leadpipe.policy.case import Home
 _MANY = {"k": 1_000, "thousand": 1_000, "mil": 1_000, "m": 1_000_000, "million": 1_000_000, "millones": 1_000_000}
 _MONEY = re.compile(
     r"\$\s?(?P<figure>\d[\d,]*(?:\.\d+)?)\s?(?P<many>k|m|mil|thousand|million|millones)?\b"
-    r"|\b(?P<plain>\d[\d,]*(?:\.\d+)?)\s?(?P<word>k|thousand|million|mil|millones)?\s?(?:dollars|d[oó]lares|usd)\b",
+    r"|\b(?P<plain>\d[\d,]*(?:\.\d+)?)\s?(?P<word>k|thousand|million|mil|millones)?\s?(?:dollars|d[oó]lares|usd)\b"
+    r"|\b(?P<bare>\d{2,4}(?:\.\d+)?)\s?(?P<thousands>k)\b",
     re.IGNORECASE,
 )
 _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "un": 1, "una": 1, "dos": 2, "tres": 3,
@@ -47,7 +48,8 @@ def unproven(words: str, home: Home | None) -> bool:
 
 def _prices(words: str) -> Iterator[int]:
     for found in _MONEY.finditer(words):
-        figure, many = found["figure"] or found["plain"], found["many"] or found["word"] or ""
+        figure = found["figure"] or found["plain"] or found["bare"]
+        many = found["many"] or found["word"] or found["thousands"] or ""
         yield round(float(figure.replace(",", "").rstrip(".")) * _MANY.get(many.lower(), 1))
 
 

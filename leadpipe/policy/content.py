@@ -16,6 +16,7 @@ from itertools import chain
 from leadpipe.policy import claims, licences, links
 from leadpipe.policy.case import Case, Listing
 from leadpipe.policy.home_states import licensed_states
+from leadpipe.policy.legible import legible
 from leadpipe.policy.pack import Pack, PolicySettings
 from leadpipe.policy.standing import Facts
 
@@ -146,10 +147,11 @@ def _names_way_out(words: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
+    words = legible(paragraph)
     return tuple(
         (decision, code, rule)
         for group, decision, code, rule in _LINT
-        if group in pack.patterns and pack.patterns[group].search(paragraph)
+        if group in pack.patterns and pack.patterns[group].search(words)
     )
 
 

@@ -17,6 +17,8 @@ PHONE = frozenset({"sms", "whatsapp", "voice_ai"})
 # Written proof needs each of these (C2); what was shown and how it came may be proven in either of two ways.
 _PEWC_PROOF = (("signer",), ("number",), ("disclosure", "capture_id"), ("ip", "message_id"))
 _OURS = frozenset({"ours", "us"})
+# Of a number; what is shorter is none.
+_FEWEST_DIGITS = 10
 # Scopes that reach beyond the one inquiry.
 _MARKETING_SCOPES = frozenset({"marketing", "all", "any", ""})
 # Facts about an address, as opposed to a person's own refusal: no later consent makes them untrue. A source that holds
@@ -90,21 +92,33 @@ def _is_taken_back(refusal: Suppression, case: Case, settings: PolicySettings) -
         and consent.at <= case.now
         and reaches(consent, case.channel)
         and (
-            is_pewc(consent, settings) or (case.channel == "email" and worth_of(consent, settings) >= LEVELS["express"])
+            is_pewc(consent, settings, case.contact.phone)
+            or (case.channel == "email" and worth_of(consent, settings) >= LEVELS["express"])
         )
         for consent in case.consents
     )
 
 
-def is_pewc(consent: Consent, settings: PolicySettings) -> bool:
-    """Written consent counts only with its proof and only when it names us (C2, C3)."""
+def is_pewc(consent: Consent, settings: PolicySettings, phone: str | None) -> bool:
+    """Written consent counts only with its proof, only when it names us and for the number it names (C2, C3)."""
     evidence = consent.evidence
     return (
         consent.level == "pewc"
         and _is_ours(consent.seller, settings)
         and _is_ours(str(evidence.get("seller") or ""), settings)
         and all(any(evidence.get(name) for name in names) for names in _PEWC_PROOF)
+        and _is_for(str(evidence["number"]), phone)
     )
+
+
+def _is_for(named: str, phone: str | None) -> bool:
+    """Whether the number signed for is this one; words that are no number ("as given") name the one on file."""
+    digits, own = _digits(named), _digits(phone or "")
+    return len(digits) < _FEWEST_DIGITS or not own or digits[-_FEWEST_DIGITS:] == own[-_FEWEST_DIGITS:]
+
+
+def _digits(text: str) -> str:
+    return "".join(letter for letter in text if letter.isdigit())
 
 
 def _is_ours(seller: str, settings: PolicySettings) -> bool:
@@ -126,7 +140,7 @@ def _best_consent(
             continue
         if suppression is not None and consent.at <= suppression.at:
             continue
-        worth = worth_of(consent, settings)
+        worth = worth_of(consent, settings, case.contact.phone)
         if case.purpose == "marketing" and consent.scope not in _MARKETING_SCOPES:
             worth = min(worth, LEVELS["inquiry"])
         if worth > level and not is_over(consent, worth, case.now, pack):
@@ -134,9 +148,9 @@ def _best_consent(
     return best, level
 
 
-def worth_of(consent: Consent, settings: PolicySettings) -> int:
+def worth_of(consent: Consent, settings: PolicySettings, phone: str | None = None) -> int:
     """The level a consent counts as by its proof and its seller (C2, C3), whatever it is called."""
-    if consent.level == "pewc" and not is_pewc(consent, settings):
+    if consent.level == "pewc" and not is_pewc(consent, settings, phone):
         return LEVELS["inquiry"]
     if not _is_ours(consent.seller, settings):
         return min(LEVELS.get(consent.level, 0), LEVELS["inquiry"])

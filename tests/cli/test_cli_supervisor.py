@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -192,13 +193,29 @@ def test_left_overs_are_ended_without_a_new_start_too(tmp_path: Path) -> None:
 def test_a_process_that_took_over_a_left_over_s_id_is_left_alone(tmp_path: Path) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     try:
-        state = json.dumps({"services": [{"name": "worker", "pid": bystander.pid, "created": 12345.0}]})
+        found = tmp_path.stat()
+        left = {"name": "worker", "pid": bystander.pid, "created": 12345.0}
+        state = json.dumps({"home": [found.st_dev, found.st_ino], "services": [left]})
         (tmp_path / supervisor_module.STATE_FILE).write_text(state)
         assert end_left_overs(tmp_path) == 0
         assert bystander.poll() is None
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_copied_home_ends_nothing_of_the_one_it_was_copied_from(tmp_path: Path) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    home.mkdir()
+    process = supervisor_process(home)
+    family = pids(home)[0]
+    shutil.copytree(home, copy)
+    assert end_left_overs(copy) == 0
+    with supervising(copy):
+        assert all(is_alive(pid) for pid in family)
+    process.kill()
+    process.wait()
+    assert end_left_overs(home) == 1
 
 
 def test_asking_a_supervisor_to_stop_waits_until_everything_is_gone(tmp_path: Path) -> None:

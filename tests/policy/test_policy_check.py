@@ -104,8 +104,27 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("a date that is none", BARE | {"dnc": {"listed": True, "checked_at": "soon"}}, "'soon' is no date"),
     ("a strange answer", BARE | {"reassigned": {"result": "maybe"}}, "'maybe' is none of yes, no, no_data"),
     ("a list of no state", BARE | {"state_lists": [{"listed": True}]}, "each entry names a state"),
-    ("a suppression without time", BARE | {"suppressions": [{"channel": "sms"}]}, "field at"),
+    ("a strange time", BARE | {"suppressions": [{"channel": "sms", "at": "soon"}]}, "field at"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"consents": [{"level": "pewc", "channel": "sms"}]}, "consent_marketing_sms"),
+        ({"suppressions": [{"channel": "sms"}]}, "revoked"),
+        ({"suppressions": [{"source": "stop_keyword"}]}, "revoked"),
+        ({"history": [{"channel": "sms", "purpose": "marketing"}] * 9}, "frequency"),
+    ],
+    ids=["a consent of no date", "a refusal of no date", "a refusal of no channel", "messages of no date"],
+)
+def test_what_a_line_leaves_out_within_a_fact_counts_as_unknown(more: dict[str, Any], code: str) -> None:
+    line = {**BARE, "channel": "sms", "purpose": "marketing", "contact": {"phone": "+13125550100"}, **more}
+    result = check(line)
+    assert result.exit_code == 0
+    [answer] = answers(result)
+    assert code in [finding["code"] for finding in answer["all"]]
+    assert answer["decision"] != "ALLOW"
 
 
 @pytest.mark.parametrize(("line", "says"), [pytest.param(*row[1:], id=row[0]) for row in BROKEN])

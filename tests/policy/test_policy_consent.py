@@ -114,3 +114,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fields", "expected"), [pytest.param(*row[1:], id=row[0]) for row in CASES])
 def test_what_consent_carries(decide: Decide, fields: dict[str, Any], expected: str) -> None:
     check(decide(**fields), expected)
+
+
+@pytest.mark.parametrize(
+    ("named", "decision"),
+    [("+1 (312) 555-0100", "ALLOW"), ("3125550100", "ALLOW"), ("as given", "ALLOW"), ("+12125550177", "BLOCK")],
+)
+def test_written_consent_is_for_the_number_that_was_signed_for(decide: Decide, named: str, decision: str) -> None:
+    signed = pewc(evidence={**PROOF, "number": named})
+    assert decide(consents=[signed]).decision == decision

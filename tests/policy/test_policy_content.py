@@ -328,3 +328,55 @@ def test_c41_homes_that_a_message_lists_are_for_sale_whatever_its_words(
 def test_c41_promises_and_values_wait_for_a_person(decide: Decide, claim: str) -> None:
     verdict = decide(body=f"{TEXT} {claim}", consents=[pewc()])
     assert (verdict.decision, verdict.code) == ("REVIEW", "claim_unproven")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "whites only", "blacks not welcome", "No Muslims", "no gays", "immigrants not welcome", "must be a citizen",
+        "No felons", "Not suitable for disabled people", "no pregnant women", "no niños", "Section 8 not accepted",
+        "we don't take vouchers", "single women preferred", "The schools there are excellent", "safe streets",
+        "a crime-free area", "Good area for kids", "kid-friendly", "mostly professionals live there",
+        "A great place for a growing family", "perfect for yоung famіlies", "perfect for young fami\u200blies",
+        "solo adultos", "buenas escuelas", "zona muy segura",
+    ],
+)  # fmt: skip
+def test_who_is_wanted_and_how_safe_a_place_is_nobody_may_say(text: Any, words: str) -> None:
+    assert "fair_housing" in codes(text(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "3 bedrooms, fenced yard, 0.4 miles to the light-rail stop", "family room", "quiet street",
+        "wheelchair ramp at entry", "mother-in-law suite", "single-family home", "no pets in the building",
+        "Are you still looking for a family home?", "It is safe to ignore this if you have moved.",
+        "Here is the school district's site", "The rate of new listings rose", "no obligation",
+        "men's shed in the yard",
+        "I can't advise on the make-up of a neighborhood, but here is how to research it",
+    ],
+)  # fmt: skip
+def test_what_describes_a_home_and_nobody_in_it_passes(text: Any, words: str) -> None:
+    assert not {"fair_housing", "claim_unproven", "ai_denial"} & set(codes(text(words)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No, I'm not an AI", "I am not an AI", "No bots here, just me", "I am human, promise",
+        "You are talking to a human", "Soy una persona real", "I'm a real person",
+    ],
+)  # fmt: skip
+def test_nobody_denies_that_an_assistant_writes(text: Any, words: str) -> None:
+    assert "ai_denial" in codes(text(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Rates are 6.1% now", "interest rates from 5.9%", "You could get a 5.5% mortgage", "This will double in value",
+        "a can't lose investment", "Your home's value is $510,000", "worth about 500k",
+    ],
+)  # fmt: skip
+def test_rates_values_and_promises_wait_for_a_person(text: Any, words: str) -> None:
+    assert "claim_unproven" in codes(text(words))
