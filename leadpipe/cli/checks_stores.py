@@ -161,8 +161,10 @@ def switch(runtime: Runtime) -> Finding:
         return note(
             name, f"stopped since {found.changed_at}: {found.reason}", "`leadpipe sending resume` lets it go on"
         )
-    if found.plans or found.channels:
-        return note(name, f"stopped in part: {', '.join((*found.plans, *found.channels))}", "`leadpipe sending resume`")
+    if not found.is_on:
+        numbers = (f"{len(found.contact_points)} receivers",) if found.contact_points else ()
+        parts = ", ".join((*found.plans, *found.channels, *numbers))
+        return note(name, f"stopped in part: {parts}", "`leadpipe sending status`, then `leadpipe sending resume`")
     return ok(name, "on")
 
 

@@ -1,24 +1,27 @@
 """``leadpipe sending``: stop, resume and show what may leave, and take the right to send.
 
-What lives here: arguments and printing. What does not: the switch itself (``messaging.switch``), the right
-(``take_over``).
+What lives here: arguments and printing. What does not: what they name (``sending_scopes``), the switch itself
+(``messaging.switch``), the right (``take_over``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from leadpipe.cli.failing import failing
+from leadpipe.cli.sending_scopes import (
+    numbers_named,
+    refuse_unknown_channels,
+    refuse_unknown_plans,
+    resume_some,
+    shown_switch,
+    words_of_switch,
+)
 from leadpipe.cli.take_over import shown, take_over, words_of
-
-if TYPE_CHECKING:
-    from leadpipe.runtime import Runtime
 
 app = typer.Typer(
     help="Stop all sending now, resume it, see where it stands.",
@@ -35,6 +38,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 def stop(
     plan: Annotated[list[str] | None, typer.Option("--plan", help="Only this plan; may be given again.")] = None,
     channel: Annotated[list[str] | None, typer.Option("--channel", help="Only email, sms or whatsapp.")] = None,
+    number: Annotated[
+        list[str] | None,
+        typer.Option("--number", help="Only to this phone number or email address; one of ours: what sends by it."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, for whoever looks next.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -45,28 +52,36 @@ def stop(
     from leadpipe.cli.emergency import emergency_settings
     from leadpipe.messaging import switch
     from leadpipe.runtime import Runtime
-    from leadpipe.store.tables.base import CHANNELS
 
-    unknown = sorted(set(channel or ()) - set(CHANNELS))
-    if unknown:
-        typer.echo(f"--channel {unknown[0]} is no channel; use {', '.join(CHANNELS)}", err=True)
-        raise typer.Exit(2)
+    refuse_unknown_channels(channel or ())
     with failing():
-        runtime = Runtime(emergency_settings().settings)
+        emergency = emergency_settings()
+        runtime = Runtime(emergency.settings)
         try:
-            _refuse_unknown_plans(runtime, plan or ())
+            refuse_unknown_plans(runtime, plan or ())
+            named = numbers_named(runtime, number or (), left_out=emergency.left_out)
             after = switch.stop(
-                runtime.engine, now=runtime.clock.now(), reason=reason, plans=plan or (), channels=channel or ()
+                runtime.engine,
+                now=runtime.clock.now(),
+                reason=reason,
+                plans=plan or (),
+                channels=[*(channel or ()), *(own for one in named for own in one.channels)],
+                contact_points=[point for one in named for point in one.contact_points],
             )
+            found, words = shown_switch(runtime, after), words_of_switch(runtime, after)
         finally:
             runtime.close()
-    _print(_shown(after), as_json, _words(after))
+    _print(found, as_json, words)
 
 
 @app.command()
 def resume(
     plan: Annotated[
         list[str] | None, typer.Option("--plan", help="Only this plan: its stop, and the pause of its email.")
+    ] = None,
+    channel: Annotated[list[str] | None, typer.Option("--channel", help="Only this channel's stop.")] = None,
+    number: Annotated[
+        list[str] | None, typer.Option("--number", help="Only the stop of this phone number or email address.")
     ] = None,
     domain: Annotated[str, typer.Option("--domain", help="Only the pause of this sending domain's email.")] = "",
     as_json: AsJson = False,
@@ -82,12 +97,15 @@ def resume(
     from leadpipe.runtime import open_runtime
     from leadpipe.store.house_settings import refuse_other_settings
 
+    refuse_unknown_channels(channel or ())
     with failing():
         runtime = open_runtime()
         try:
             refuse_other_settings(runtime.settings)
-            if plan or domain:
-                found, words = _resume_some(runtime, plan or (), domain)
+            if plan or channel or number or domain:
+                found, words = resume_some(
+                    runtime, plans=plan or (), channels=channel or (), numbers=number or (), domain=domain
+                )
             else:
                 done = switch.resume(
                     runtime.engine,
@@ -104,33 +122,6 @@ def resume(
         finally:
             runtime.close()
     _print(found, as_json, words)
-
-
-def _resume_some(runtime: Runtime, plans: Sequence[str], domain: str) -> tuple[dict[str, Any], str]:
-    """End the stops and pauses named.
-
-    Raises:
-        ConfigurationError: one of them neither was stopped nor rested; the others were resumed.
-    """
-    from leadpipe.errors import ConfigurationError
-    from leadpipe.messaging import email_pauses, switch
-
-    now, stale_after = runtime.clock.now(), timedelta(hours=runtime.settings.stale_after_hours)
-    lines: list[str] = []
-    idle: list[str] = []
-    expired = woken = 0
-    for scope in (*(f"plan:{name}" for name in plans), *((f"domain:{domain.lower()}",) if domain else ())):
-        kind, _, name = scope.partition(":")
-        was_stopped = kind == "plan" and switch.resume_plan(runtime.engine, name, now=now)
-        rested = email_pauses.resume(runtime.engine, scope, now=now, stale_after=stale_after)
-        if not was_stopped and rested is None:
-            idle.append(f"{kind} {name}")
-            continue
-        expired, woken = expired + (rested or (0, 0))[0], woken + (rested or (0, 0))[1]
-        lines.append(f"{kind} {name} resumed: {(rested or (0, 0))[0]} stale messages expired")
-    if idle:
-        raise ConfigurationError(f"{', '.join(idle)} was not stopped and did not rest; `leadpipe sending status` shows")
-    return {"expired": expired, "woken": woken}, "\n".join(lines)
 
 
 @app.command()
@@ -168,11 +159,12 @@ def status(as_json: AsJson = False) -> None:
                 }
             mode = "unknown" if "sending" in emergency.left_out else str(runtime.settings.sending)
             ahead = read_offset(runtime.engine)
+            found, stopped = shown_switch(runtime, now), words_of_switch(runtime, now)
         finally:
             runtime.close()
     # Texts are some of all messages: the number's own cap may leave more than the caps of all do.
     texts = max(0, min(room.total, room.sms))
-    found = _shown(now) | {
+    found |= {
         "at": at,
         "is_simulated": bool(ahead),
         "mode": mode,
@@ -182,7 +174,7 @@ def status(as_json: AsJson = False) -> None:
         "right": shown(standing),
     }
     counts = ", ".join(f"{state} {count}" for state, count in waiting.items()) or "nothing waits"
-    lines = [_words(now), words_of(standing)] if standing.may_send else [words_of(standing), _words(now)]
+    lines = [stopped, words_of(standing)] if standing.may_send else [words_of(standing), stopped]
     lines.append(f"mode {mode}; {counts}; caps leave {room.total} messages now, at most {texts} of them SMS")
     if ahead:
         lines.append(
@@ -196,59 +188,8 @@ def status(as_json: AsJson = False) -> None:
         lines.append(f"{provider} fails and rests for {left:.0f} s more; then one message tries")
     words = "\n".join(lines)
     _print(found, as_json, words)
-    if now.is_stopped or now.plans or now.channels or now.email_pauses or not standing.may_send:
+    if not now.is_on or now.email_pauses or not standing.may_send:
         raise typer.Exit(1)
-
-
-def _refuse_unknown_plans(runtime: Runtime, plans: Sequence[str]) -> None:
-    """A mistyped name would stop nothing and say that it did.
-
-    Raises:
-        ConfigurationError: no file has that plan, and no message that may still leave is of it.
-    """
-    from sqlalchemy import text
-
-    from leadpipe.conversation.effects import PLAN as ANSWERS
-    from leadpipe.errors import ConfigurationError
-    from leadpipe.outreach.plan import plan_names
-
-    if not plans:
-        return
-    known, more = {ANSWERS}, ""
-    try:
-        known |= set(plan_names(runtime.settings.plans_path))
-    except ConfigurationError as error:  # a plan with messages is stopped nevertheless
-        more = f" ({error})"
-    with runtime.engine.connect() as connection:
-        known |= set(
-            connection.execute(
-                text(
-                    "select distinct plan from ledger.messages where plan is not null and state in "
-                    "('queued', 'held', 'review', 'sending', 'unknown', 'parked')"
-                )
-            ).scalars()
-        )
-    unknown = sorted(set(plans) - known)
-    if unknown:
-        raise ConfigurationError(
-            f"--plan {', '.join(unknown)} is no plan, nothing was stopped; there are {', '.join(sorted(known))}{more}"
-        )
-
-
-def _shown(switch: Any) -> dict[str, Any]:
-    return asdict(switch)
-
-
-def _words(switch: Any) -> str:
-    parts = [f"plan {name}" for name in switch.plans] + [f"channel {name}" for name in switch.channels]
-    if switch.is_stopped:
-        stopped = "all sending is stopped"
-    elif parts:
-        stopped = f"stopped: {', '.join(parts)}"
-    else:
-        return "sending is on"
-    since = f" since {switch.changed_at:%Y-%m-%d %H:%M} UTC" if switch.changed_at else ""
-    return stopped + since + (f" ({switch.reason})" if switch.reason else "")
 
 
 def _rests(switch: Any) -> list[str]:

@@ -50,6 +50,7 @@ _CANDIDATES = """
         and coalesce(m.not_before_at, m.due_at) <= :now
         and m.channel <> all(:closed_channels)
         and (m.plan <> all(:full_plans) or m.purpose = any(:answers)) and m.plan <> all(:closed_plans)
+        and m.contact_point_id <> all(cast(:closed_points as bigint[]))
       order by coalesce(m.not_before_at, m.due_at)
       limit :count
       for no key update of c skip locked
@@ -63,6 +64,7 @@ _NAMED = """
       and coalesce(m.not_before_at, m.due_at) <= :now
       and m.channel <> all(:closed_channels)
       and (m.plan <> all(:full_plans) or m.purpose = any(:answers)) and m.plan <> all(:closed_plans)
+      and m.contact_point_id <> all(cast(:closed_points as bigint[]))
     order by m.priority, coalesce(m.not_before_at, m.due_at)
     limit :count
     for no key update of c skip locked
@@ -140,6 +142,7 @@ def _claim(
                 "now": now,
                 "closed_channels": sorted(closed),
                 "closed_plans": sorted({*stop.plans, *paused_plans(settings.plans_path)}),
+                "closed_points": list(stop.contact_points),
                 "full_plans": room.full_plans,
                 "answers": list(caps.UNCAPPED_PURPOSES),
                 "count": count,

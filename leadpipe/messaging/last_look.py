@@ -47,7 +47,8 @@ def is_still_clear(engine: Engine, claimed: Claimed) -> bool:
     """Whether nothing that would keep the message was committed since its claim; its address must be held."""
     request = claimed.request
     with engine.connect() as connection:
-        if switch.read(connection).stops(plan=request.plan, channel=request.channel):
+        stop = switch.read(connection)
+        if stop.stops(plan=request.plan, channel=request.channel, contact_point_id=request.contact_point_id):
             return False
         return bool(
             connection.execute(

@@ -1,7 +1,7 @@
 """The sending switch: stop, resume and status, for all processes at once.
 
 What lives here: the row ``controls['sending']`` and what it means. What does not: the settings' sending mode
-(``settings.Sending``), which no running system changes.
+(``settings.Sending``), which no running system changes; whose number somebody names (``stopped_numbers``).
 
 Every claim reads the row in its own transaction, so a stop is obeyed by each worker within one batch.
 """
@@ -28,22 +28,36 @@ KEY = "sending"
 
 
 _READ = text("select key, value, changed_at from ledger.controls where key = any(:keys)")
+_MADE = text("insert into ledger.controls (key, changed_at) values (:key, :now) on conflict (key) do nothing")
+_LOCKED = text("select 1 from ledger.controls where key = :key for update")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Switch:
-    """What is stopped: everything, or some plans and channels; and which marketing email rests by itself."""
+    """What is stopped: everything, or some plans, channels and receivers; and which marketing email rests by itself.
+
+    Attributes:
+        contact_points: ids of the addresses that nothing goes to; the addresses themselves are not kept here.
+    """
 
     is_stopped: bool = False
     plans: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    contact_points: tuple[int, ...] = ()
     reason: str = ""
     changed_at: datetime | None = None
     email_pauses: tuple[Rate, ...] = ()
 
-    def stops(self, *, plan: str, channel: str) -> bool:
-        """Whether a message of this plan and channel must stay."""
-        return self.is_stopped or plan in self.plans or channel in self.channels
+    @property
+    def is_on(self) -> bool:
+        """Whether nothing is stopped by hand."""
+        return not (self.is_stopped or self.plans or self.channels or self.contact_points)
+
+    def stops(self, *, plan: str, channel: str, contact_point_id: int) -> bool:
+        """Whether a message of this plan and channel to this address must stay."""
+        return (
+            self.is_stopped or plan in self.plans or channel in self.channels or contact_point_id in self.contact_points
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +80,7 @@ def read(connection: Connection) -> Switch:
         is_stopped=bool(row.value.get("is_stopped")),
         plans=tuple(row.value.get("plans", ())),
         channels=tuple(row.value.get("channels", ())),
+        contact_points=tuple(int(point) for point in row.value.get("contact_points", ())),
         reason=str(row.value.get("reason", "")),
         changed_at=row.changed_at,
         email_pauses=paused,
@@ -79,21 +94,28 @@ def stop(
     reason: str,
     plans: Sequence[str] = (),
     channels: Sequence[str] = (),
+    contact_points: Sequence[int] = (),
 ) -> Switch:
-    """Stop all sending, or only the plans and channels named; those add to what is stopped already."""
+    """Stop all sending, or only the plans, channels and receivers named; those add to what is stopped already."""
     with engine.begin() as connection:
-        before = read(connection)
-        everything = not plans and not channels
+        before = _read_locked(connection, now)
+        everything = not plans and not channels and not contact_points
         after = Switch(
             is_stopped=before.is_stopped or everything,
             plans=tuple(sorted({*before.plans, *plans})),
             channels=tuple(sorted({*before.channels, *channels})),
+            contact_points=tuple(sorted({*before.contact_points, *contact_points})),
             reason=reason,
             changed_at=now,
             email_pauses=before.email_pauses,
         )
         _write(connection, after, now)
-        detail = {"stopped": True, "plans": list(plans), "channels": list(channels)}
+        detail = {
+            "stopped": True,
+            "plans": list(plans),
+            "channels": list(channels),
+            "contact_points": list(contact_points),
+        }
         acts.record(connection, kind="sending", now=now, detail=detail)
     return after
 
@@ -114,16 +136,44 @@ def resume(engine: Engine, *, now: datetime, stale_after: timedelta) -> Resumed:
     return Resumed(count_expired=count, count_waiting=int(waiting))
 
 
-def resume_plan(engine: Engine, plan: str, *, now: datetime) -> bool:
-    """Let one plan that was stopped by name go again; False when it was not. What is stale by then expires as ever."""
+def resume_some(
+    engine: Engine,
+    *,
+    now: datetime,
+    plans: Sequence[str] = (),
+    channels: Sequence[str] = (),
+    contact_points: Sequence[int] = (),
+) -> bool:
+    """Let what was stopped by name go again, all else stays as it is; False when none of it was stopped.
+
+    What is stale by then expires at its claim.
+    """
     with engine.begin() as connection:
-        before = read(connection)
-        if plan not in before.plans:
+        before = _read_locked(connection, now)
+        after = replace(
+            before,
+            plans=tuple(name for name in before.plans if name not in plans),
+            channels=tuple(name for name in before.channels if name not in channels),
+            contact_points=tuple(point for point in before.contact_points if point not in contact_points),
+        )
+        if after == before:
             return False
-        plans = tuple(name for name in before.plans if name != plan)
-        _write(connection, replace(before, plans=plans), now)
-        acts.record(connection, kind="sending", now=now, detail={"stopped": False, "plans": [plan]})
+        _write(connection, after, now)
+        detail = {
+            "stopped": False,
+            "plans": sorted({*before.plans} - {*after.plans}),
+            "channels": sorted({*before.channels} - {*after.channels}),
+            "contact_points": sorted({*before.contact_points} - {*after.contact_points}),
+        }
+        acts.record(connection, kind="sending", now=now, detail=detail)
     return True
+
+
+def _read_locked(connection: Connection, now: datetime) -> Switch:
+    """The switch, which nobody else changes before this transaction ends: of two stops at once none is lost."""
+    connection.execute(_MADE, {"key": KEY, "now": now})
+    connection.execute(_LOCKED, {"key": KEY})
+    return read(connection)
 
 
 def _write(connection: Connection, switch: Switch, now: datetime) -> None:
@@ -131,6 +181,7 @@ def _write(connection: Connection, switch: Switch, now: datetime) -> None:
         "is_stopped": switch.is_stopped,
         "plans": list(switch.plans),
         "channels": list(switch.channels),
+        "contact_points": list(switch.contact_points),
         "reason": switch.reason,
     }
     connection.execute(

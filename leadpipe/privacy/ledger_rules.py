@@ -189,7 +189,7 @@ LEDGER: dict[str, LedgerRule] = {
     "heartbeats": _nothing("Signs of life of services", "no data of persons"),
     "service_days": _nothing("How long services ran", "no data of persons"),
     "clock": _nothing("The clock", "no data of persons"),
-    "controls": _nothing("Switches", "no data of persons"),
+    "controls": _nothing("Switches", "ids"),
     "watermarks": _nothing("How far was read", "ids and hashes"),
     "erasures": LedgerRule(about="Their requests to be erased", rows="person_ids && cast(:people as bigint[])",
                            keeps="reason actor state needles certificate",

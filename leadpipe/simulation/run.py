@@ -90,7 +90,7 @@ def _notes(plan: str, *, is_paused: bool, stopped: switch.Switch, is_rewound: bo
     said = ["nothing comes in from outside: nobody asks, answers, refuses or acts"]
     if is_paused:
         said.append(f"plan {plan} is paused (is_paused: true), so it does nothing")
-    if stopped.is_stopped or stopped.plans or stopped.channels or stopped.email_pauses:
+    if not stopped.is_on or stopped.email_pauses:
         said.append("sending is stopped now (leadpipe sending status); the simulation goes on as if it were not")
     if is_rewound:
         said.append("stage, addresses and merges are those of now, they keep no history")

@@ -28,6 +28,7 @@ _MESSAGES = text(
     select count(*) from ledger.messages
     where state in ('queued', 'held') and coalesce(not_before_at, due_at) <= :now
       and channel <> all(:closed_channels) and plan <> all(:closed_plans)
+      and contact_point_id <> all(cast(:closed_points as bigint[]))
       and (plan <> all(:full_plans) or purpose = any(:uncapped))
     """
 )
@@ -82,6 +83,7 @@ def _count_messages(connection: Connection, settings: Settings, now: datetime) -
         "now": now,
         "closed_channels": [*stop.channels, *resting, *(("sms",) if room.sms <= 0 else ())],
         "closed_plans": list(stop.plans),
+        "closed_points": list(stop.contact_points),
         "full_plans": room.full_plans,
         "uncapped": list(caps.UNCAPPED_PURPOSES),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
-from leadpipe.messaging import review, switch
+from leadpipe.messaging import claim as claims
+from leadpipe.messaging import drain as drains
+from leadpipe.messaging import last_look, review, switch
 from leadpipe.messaging.channels.base import SendRequest, SendResult
 from leadpipe.messaging.suppression import lift, suppress
 from leadpipe.settings import Sending, Settings
@@ -323,6 +327,66 @@ def test_a_plans_full_day_does_not_hold_back_answers_nor_other_plans(
     go(cap_per_plan_per_day=1)
     assert sorted(request.to for request in calls() if request.plan == "nurture") == ["lead3@example.com"]
     assert len(calls()) == 3
+
+
+def test_a_stop_of_one_address_holds_whatever_would_go_there_and_nothing_else(
+    put: Put, go: Go, calls: Calls, add_lead: AddLead, intent: MakeIntent, ledger_engine: Engine, clock: FixedClock
+) -> None:
+    one, other = add_lead(1, pewc=True, asked_at=clock.now()), add_lead(2)
+    mail, answer, text_to = (
+        intent(one),
+        intent(one, plan="new_lead", purpose="inquiry_response"),
+        intent(one, "sms", plan="other"),
+    )
+    put(mail, answer, text_to, intent(other))
+    switch.stop(ledger_engine, now=clock.now(), reason="the agent asks", contact_points=[one.email_id])
+    go(only=[mail.id, answer.id])
+    assert calls() == [], "those that are named wait too"
+    go()
+    assert {request.to for request in calls()} == {other.email, one.phone}
+    assert switch.resume_some(ledger_engine, now=clock.now(), contact_points=[one.email_id])
+    go()
+    assert answer.id in {request.message_id for request in calls()}
+
+
+def test_a_stop_of_an_address_reaches_the_call_that_was_claimed_and_begins_late(
+    put: Put, add_lead: AddLead, intent: MakeIntent, go: Go, calls: Calls, ledger_engine: Engine, clock: FixedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    one, other = add_lead(1), add_lead(2)
+    put(intent(one), intent(other))
+    booked = claims.claim
+
+    def claim_then_stop(engine: Engine, *, settings: Settings, **more: Any) -> Any:
+        found = booked(engine, settings=settings, **more)
+        if found.claimed:
+            switch.stop(ledger_engine, now=clock.now(), reason="halt", contact_points=[one.email_id])
+            time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(last_look, "START_WITHIN_SECONDS", 0.05)
+    monkeypatch.setattr(drains, "claim", claim_then_stop)
+    go()
+    assert [request.to for request in calls()] == [other.email]
+
+
+def test_one_of_several_stops_is_lifted_and_of_many_at_once_none_is_lost(
+    ledger_engine: Engine, clock: FixedClock
+) -> None:
+    def stop(number: int) -> None:
+        switch.stop(ledger_engine, now=clock.now(), reason="x", contact_points=[number])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(stop, range(1, 17)))
+    switch.stop(ledger_engine, now=clock.now(), reason="x", plans=["nurture"], channels=["sms", "email"])
+    assert switch.resume_some(ledger_engine, now=clock.now(), channels=["sms"])
+    assert not switch.resume_some(ledger_engine, now=clock.now(), channels=["sms"])
+    with ledger_engine.connect() as connection:
+        left = switch.read(connection)
+    assert (left.plans, left.channels, left.contact_points) == (("nurture",), ("email",), tuple(range(1, 17)))
+    switch.resume(ledger_engine, now=clock.now(), stale_after=timedelta(hours=24))
+    with ledger_engine.connect() as connection:
+        assert switch.read(connection).is_on
 
 
 def test_a_stop_holds_everything_or_one_plan_or_one_channel_and_resume_expires_what_is_stale(

@@ -259,8 +259,8 @@ def test_stopping_and_resuming_by_hand_leaves_a_pause_alone(
     look(ledger_engine, live_settings, now=clock.now())
     stopped = switch.stop(ledger_engine, now=clock.now(), reason="x", plans=["nurture", "new_lead"])
     assert len(stopped.email_pauses) == 2
-    assert switch.resume_plan(ledger_engine, "nurture", now=clock.now())
-    assert not switch.resume_plan(ledger_engine, "nurture", now=clock.now())
+    assert switch.resume_some(ledger_engine, now=clock.now(), plans=["nurture"])
+    assert not switch.resume_some(ledger_engine, now=clock.now(), plans=["nurture"])
     switch.resume(ledger_engine, now=clock.now(), stale_after=timedelta(hours=24))
     with ledger_engine.connect() as connection:
         left = switch.read(connection)

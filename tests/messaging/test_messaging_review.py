@@ -306,6 +306,64 @@ def test_the_command_stops_shows_and_resumes_sending(
     assert go().counts == {"accepted": 1}
 
 
+def test_the_command_stops_one_receiver_and_keeps_the_address_nowhere(
+    put: Put, go: Go, command: Command, add_lead: AddLead, intent: MakeIntent, ledger_engine: Engine
+) -> None:
+    lead = add_lead(1, phone="+13125550147", email="anabel@demo.example")
+    put(intent(lead), intent(add_lead(2)))
+    stopped = command("sending", "stop", "--number", "(312) 555-0147", "--number", "Anabel@demo.example")
+    assert stopped.stdout.startswith("stopped: number a***@demo.example, number ***0147 since"), stopped.output
+    assert go().counts == {"accepted": 1}
+    status = command("sending", "status", "--json")
+    found = json.loads(status.stdout)
+    assert (status.exit_code, found["numbers"]) == (1, ["a***@demo.example", "***0147"])
+    assert found["contact_points"] == sorted([lead.email_id, lead.point("sms")])
+    assert "stopped: number a***@demo.example, number ***0147" in command("sending", "status").stdout
+    resumed = command("sending", "resume", "--number", "whatsapp:+13125550147", "--number", "anabel@demo.example")
+    assert resumed.stdout.splitlines() == ["number ***0147 resumed", "number a***@demo.example resumed"]
+    assert command("sending", "status").stdout.startswith("sending is on")
+    assert go().counts == {"accepted": 1}
+    again = command("sending", "resume", "--number", "+13125550147")
+    assert (again.exit_code, "number ***0147 was not stopped" in again.stderr) == (2, True)
+    with ledger_engine.connect() as connection:
+        kept = connection.execute(
+            text("select string_agg(a::text, ' ') || (select string_agg(c::text, ' ') from ledger.controls c) "
+                 "from ledger.acts a")
+        ).scalar_one()  # fmt: skip
+    assert ("5550147" in kept, "nabel" in kept, f"{lead.email_id}" in kept) == (False, False, True)
+
+
+@pytest.mark.parametrize("number", ["+13125550199", "nobody@demo.example", "a word"])
+def test_a_number_nobody_has_stops_nothing_and_is_not_repeated(command: Command, number: str) -> None:
+    done = command("sending", "stop", "--number", number)
+    assert (done.exit_code, "nobody in the ledger has it" in done.stderr, number in done.output) == (2, True, False)
+    assert command("sending", "status").stdout.startswith("sending is on")
+
+
+def test_a_number_of_ours_stops_the_channel_that_sends_by_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEADPIPE_SMS_NUMBER", "+15125550100")
+    monkeypatch.setenv("LEADPIPE_WHATSAPP_NUMBER", "whatsapp:+15125550101")
+    monkeypatch.setenv("LEADPIPE_EMAIL_FROM", "Demo Realty <hello@demo-realty.example>")
+    for number, channel in (
+        ("512 555 0100", "sms"),
+        ("+15125550101", "whatsapp"),
+        ("hello@demo-realty.example", "email"),
+    ):
+        assert command("sending", "stop", "--number", number).stdout.startswith(f"stopped: channel {channel} since")
+        assert command("sending", "resume", "--number", number).exit_code == 0
+    assert command("sending", "status").stdout.startswith("sending is on")
+
+
+def test_resuming_one_channel_leaves_every_other_stop(command: Command) -> None:
+    assert command("sending", "stop", "--channel", "sms", "--channel", "email", "--plan", "nurture").exit_code == 0
+    done = command("sending", "resume", "--channel", "sms")
+    assert done.stdout.startswith("channel sms resumed\nstill stopped: plan nurture, channel email since")
+    again = command("sending", "resume", "--channel", "sms")
+    assert (again.exit_code, "channel sms was not stopped" in again.stderr) == (2, True)
+    assert command("sending", "resume", "--channel", "fax").exit_code == 2
+    assert command("sending", "status").stdout.startswith("stopped: plan nurture, channel email")
+
+
 def test_no_more_texts_are_left_than_messages_and_a_simulated_calendar_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, ledger_engine: Engine
 ) -> None:

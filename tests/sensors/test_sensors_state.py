@@ -158,9 +158,11 @@ def test_a_message_due_later_starts_no_run(runtime: Runtime, clock: FixedClock, 
     assert isinstance(ask(due_messages), dg.RunRequest)
 
 
-@pytest.mark.parametrize("stopped", [{}, {"plans": ("reactivation",)}, {"channels": ("email",)}])
+@pytest.mark.parametrize(
+    "stopped", [{}, {"plans": ("reactivation",)}, {"channels": ("email",)}, {"contact_points": (1,)}]
+)
 def test_what_the_switch_holds_back_starts_no_run(
-    stopped: dict[str, tuple[str, ...]], runtime: Runtime, clock: FixedClock, ask: Any
+    stopped: dict[str, Any], runtime: Runtime, clock: FixedClock, ask: Any
 ) -> None:
     add_message(runtime, clock)
     switch.stop(runtime.engine, now=clock.now(), reason="test", **stopped)
