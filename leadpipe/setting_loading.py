@@ -15,12 +15,15 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.setting_sources import faults_of, in_environment, read_env_file
 from leadpipe.settings import Settings
 
+# What a demo leaves empty and a caller's environment may give: nothing of it reaches anybody or is written to.
+FILLED_BY_THE_CALLER = ("backup_key", "zillow_folder")
+
 
 def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
     """Settings from the environment, the given file and, if they name one, a secret of AWS Secrets Manager.
 
     The environment wins over the file, and the file over the secret. Where the home is a demo's, its own settings are
-    the only ones, whoever asks.
+    the only ones, whoever asks; what it leaves empty of ``FILLED_BY_THE_CALLER`` the environment may give.
 
     Args:
         env_file: file of ``LEADPIPE_NAME=value`` lines; None reads none (the demo and the sandbox never read one).
@@ -66,5 +69,6 @@ def of_the_demo(settings: Settings) -> Settings:
         return settings
     own = {name.removeprefix("LEADPIPE_").lower(): value for name, value in noted.items()}
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    # Every field is given, so that nothing of the caller's environment fills a gap.
-    return Settings(_env_file=None, **(defaults | own | {"home": settings.home}))  # pyright: ignore[reportCallIssue]
+    callers = {name: getattr(settings, name) for name in FILLED_BY_THE_CALLER if name in in_environment()}
+    # Every field is given, so that nothing else of the caller's environment fills a gap.
+    return Settings(_env_file=None, **(defaults | callers | own | {"home": settings.home}))  # pyright: ignore[reportCallIssue]

@@ -24,7 +24,9 @@ HEAD = """\
 
 Every setting is an environment variable. `leadpipe up` and the other commands also read a file `.env` in the working
 directory (lines of `NAME=value`; the environment wins); `leadpipe demo` and `leadpipe sandbox` read none. Nothing is
-required to start: with no setting at all leadpipe runs on its embedded stores and sends nothing.
+required to start: with no setting at all leadpipe runs on its embedded stores and sends nothing. In a demo's home
+commands work under the demo's settings; besides `LEADPIPE_HOME` they take `LEADPIPE_BACKUP_KEY` and
+`LEADPIPE_ZILLOW_FOLDER` from the environment, and only where the demo itself has none.
 
 `leadpipe doctor` tells which settings are missing for going live, and whether each key, number and domain works.
 

@@ -17,6 +17,7 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.sandbox.config import SandboxConfig
 from leadpipe.setting_loading import load_settings
 from leadpipe.settings import Sending, Settings
+from leadpipe.store import sealed
 from leadpipe.store.house_settings import NOTE_FILE, note_demo, note_house, refuse_other_settings
 from resources.runtime import LeadpipeResource, _from_environment  # pyright: ignore[reportPrivateUsage]
 
@@ -68,6 +69,20 @@ def test_a_command_in_a_demos_home_works_under_the_demos_settings_whatever_the_s
     assert found.sending is Sending.SANDBOX
     assert found.postal_address
     assert found.gateway_port == 4801
+
+
+def test_what_a_demo_leaves_empty_and_reaches_nobody_the_environment_may_give(
+    demos: Settings, shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, key = sealed.new_key()
+    (tmp_path / ".env").write_text("LEADPIPE_ZILLOW_FOLDER=/somewhere\n")
+    shell.setenv("LEADPIPE_BACKUP_KEY", key)
+    shell.setenv("LEADPIPE_ALERT_URLS", "json://team")
+    shell.setenv("LEADPIPE_METRICS_TOKEN", "another")
+    shell.setenv("LEADPIPE_DATABASE_URL", "postgresql://someone@elsewhere.example/real")
+    found = load_settings()
+    assert found.backup_key.get_secret_value() == key
+    assert found.model_copy(update={"backup_key": demos.backup_key}) == demos
 
 
 def test_up_refuses_a_demos_home(demos: Settings) -> None:
