@@ -7,7 +7,7 @@ lost and no cursor is needed (design section 6).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -71,6 +71,14 @@ def finish(engine: Engine, ids: Sequence[int], *, now: datetime, reason: str = "
         done = {"state": "handled", "handled_at": now, "reason": reason or None}
         with engine.begin() as connection:
             connection.execute(update(inbox).where(inbox.c.id.in_(ids)).values(**done))
+
+
+def keep_aside(engine: Engine, reasons: Mapping[int, str]) -> None:
+    """These rows, by their ids, nobody can process, however often it is tried: each waits for a person and a replay."""
+    if reasons:
+        with engine.begin() as connection:
+            for row_id, reason in reasons.items():
+                connection.execute(update(inbox).where(inbox.c.id == row_id).values(state="kept_aside", reason=reason))
 
 
 def give_back(

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from leadpipe.crm import landing, optouts, tables, verbal
 from leadpipe.crm.client import rows_of
 from leadpipe.crm.erased import erased_ids, without_erased
+from leadpipe.crm.event_names import DOCUMENTED
 from leadpipe.crm.human_actions import read_email_act, read_human_action, store_human_actions
 from leadpipe.crm.inbox import Notice
 from leadpipe.crm.inquiries import Inquiry, read_inquiry, store_inquiries
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 T = TypeVar("T")
+_MAX_ID = 2**63 - 1
+_MAX_DIGITS = 19
 # How leadpipe's own writes are journalled, by collection.
 _OWN_KINDS = {"notes": ["note"], "calls": [], "textMessages": ["text_log"]}
 # Older emails of the team change nothing any more; a first read brings years of them.
@@ -59,7 +62,7 @@ class Wanted:
     emails: set[int] = field(default_factory=set[int])
     has_unsubscribes: bool = False
     unread: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """Notices whose body names no records: (inbox id, reason)."""
+    """Notices that are to be kept aside for a person: (inbox id, reason)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +80,44 @@ class Intake:
 
 
 def read_notices(notices: Sequence[Notice]) -> Wanted:
-    """The ids that the notices name, as numbers or digits, in a body that may be a list of one (sheet 9.15)."""
+    """The ids that the notices name, as numbers or digits, in a body that may be a list of one (sheet 9.15).
+
+    A notice of an unknown event, or with anything that is no id among its ids, is ``unread``; the ids it does name are
+    wanted all the same.
+    """
     wanted = Wanted()
     for notice in notices:
+        if notice.kind not in DOCUMENTED:
+            wanted.unread.append((notice.id, "unknown event: this version does not know what it asks for"))
+            continue
         try:
             body = json.loads(notice.body)
             body = body[0] if isinstance(body, list) else body
-            ids = {int(value) for value in body["resourceIds"]}
-        except (ValueError, KeyError, TypeError, IndexError):
+            named = body["resourceIds"]
+        except (ValueError, RecursionError, KeyError, TypeError, IndexError):
+            named = None
+        if not isinstance(named, list) or not named:
             wanted.unread.append((notice.id, "names no records"))
             continue
-        _sort(notice.kind, ids, wanted)
+        ids = {int(value) for value in named if _is_id(value)}
+        if not_ids := sum(not _is_id(value) for value in named):
+            wanted.unread.append((notice.id, f"{not_ids} of its {len(named)} ids are none"))
+        if ids:
+            _sort(notice.kind, ids, wanted)
     return wanted
+
+
+def _is_id(value: object) -> bool:
+    """Whether this can be the id of a record: a positive number that fits a bigint, or its digits."""
+    if isinstance(value, str):
+        return len(value) <= _MAX_DIGITS and value.isascii() and value.isdigit() and 0 < int(value) <= _MAX_ID
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_ID
 
 
 def _sort(kind: str, ids: set[int], wanted: Wanted) -> None:
     if kind == "peopleDeleted":
         wanted.deleted_people |= ids
-    elif kind.startswith("people"):
+    elif kind.startswith("people") and not kind.startswith("peopleRelationship"):  # those ids name no person
         wanted.people |= ids
     elif kind == "eventsCreated":
         wanted.events |= ids

@@ -66,7 +66,8 @@ def answer_new_leads(
 ) -> FirstTouch:
     """Work off waiting notices until none came for ``linger_seconds``, at most three times that long in all.
 
-    A failing batch is given back with its reason and tried again; after too many attempts its rows are kept aside.
+    A failing batch is given back with its reason and tried again; after too many attempts its rows are kept aside, and
+    a notice that nobody can read at once.
 
     Raises:
         ConfigurationError: sending is live and settings are missing that it needs; every notice waits untouched.
@@ -120,10 +121,10 @@ def _work(runtime: Runtime, notices: list[Notice], channels: dict[str, Channel],
         report.failures.append(str(error))
         inbox.give_back(runtime.engine, ids, now=runtime.clock.now(), reason=str(error), after=RETRY_AFTER * 6)
         return
-    unread = {notice_id for notice_id, _ in wanted.unread}
+    unread = dict(wanted.unread)
     now = runtime.clock.now()
     inbox.finish(runtime.engine, [notice_id for notice_id in ids if notice_id not in unread], now=now)
-    inbox.finish(runtime.engine, sorted(unread), now=now, reason="names no records")
+    inbox.keep_aside(runtime.engine, unread)
 
 
 def _give_back_as_soon_as_possible(runtime: Runtime, ids: Sequence[int], *, reason: str) -> None:

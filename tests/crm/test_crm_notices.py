@@ -14,6 +14,7 @@ from leadpipe.crm import inbox, intake, sweep
 from leadpipe.crm.intake import Wanted
 from leadpipe.crm.sync import Sync
 from leadpipe.errors import BadRecord
+from leadpipe.gateway import replay
 from leadpipe.runtime import Runtime
 from leadpipe.sandbox.world import World
 from leadpipe.work import first_touch
@@ -77,6 +78,24 @@ def test_a_notice_that_cannot_be_worked_off_does_not_take_the_others_with_it(
         ("peopleUpdated", "new", "a record that nobody can read"),
         ("peopleCreated", "handled", None),
     ]
+
+
+def test_notices_that_nobody_can_process_are_kept_aside_with_the_reason_shown_and_replayable(
+    runtime: Runtime, account: Account, ask: Asking
+) -> None:
+    person_id = account.inquire(firstName="Ana", emails=EMAIL)
+    put_notices(runtime, nonsenseHappened=7, peopleUpdated=-7, peopleCreated=person_id)
+    done = first_touch.answer_new_leads(runtime, linger_seconds=0, channels={})
+    assert (done.count_notices, done.failures) == (3, [])
+    assert ask.person(person_id).outcome == "enrolled"
+    kept = replay.rows(runtime, state="kept_aside")
+    assert [(row.kind, row.reason) for row in reversed(kept)] == [
+        ("nonsenseHappened", "unknown event: this version does not know what it asks for"),
+        ("peopleUpdated", "1 of its 1 ids are none"),
+    ]
+    assert first_touch.answer_new_leads(runtime, linger_seconds=0, channels={}).count_notices == 0
+    replay.replay(runtime, [row.id for row in kept])
+    assert first_touch.answer_new_leads(runtime, linger_seconds=0, channels={}).count_notices == 2
 
 
 def test_notices_are_given_back_at_once_when_postgresql_dies_under_a_pass_and_when_it_is_there_again(

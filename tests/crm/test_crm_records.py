@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from leadpipe.crm import inbox, intake, landing, tables
+from leadpipe.crm import event_names, inbox, intake, landing, tables, webhooks
 from leadpipe.crm.human_actions import read_email_act, read_human_action, store_human_actions
 from leadpipe.crm.inbox import Notice
 from leadpipe.crm.inquiries import read_inquiry, store_inquiries
 from leadpipe.crm.mapping import read_person
 from leadpipe.crm.people import upsert_people
 from leadpipe.errors import BadRecord
+from leadpipe.sandbox.fub.fields import EVENTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -309,12 +310,31 @@ def test_notices_name_records_as_numbers_or_digits_and_the_rest_is_said_to_name_
             notice(9, "peopleUpdated", {"resourceIds": ["x"]}),
             notice(10, "peopleUpdated", {}),
             notice(11, "peopleUpdated", []),
+            notice(12, "nonsenseHappened", {"resourceIds": [12]}),
+            notice(13, "peopleUpdated", {"resourceIds": "13"}),
+            notice(14, "peopleUpdated", {"resourceIds": []}),
+            notice(15, "peopleUpdated", {"resourceIds": [3, 0, -1, True, 1.5, "1e3", None, 2**63, "9" * 5000]}),
+            notice(16, "peopleRelationshipCreated", {"resourceIds": [16]}),
+            notice(17, "dealsCreated", {"resourceIds": [17]}),
         ]
     )
     assert (wanted.people, wanted.deleted_people, wanted.events) == ({1, 2, 3}, {4}, {5})
     assert (wanted.activities["calls"], wanted.activities["notes"]) == ({6}, set())
     assert (wanted.has_unsubscribes, wanted.emails) == (True, {9})
-    assert [number for number, _ in wanted.unread] == [9, 10, 11]
+    assert wanted.unread == [
+        (9, "1 of its 1 ids are none"),
+        (10, "names no records"),
+        (11, "names no records"),
+        (12, "unknown event: this version does not know what it asks for"),
+        (13, "names no records"),
+        (14, "names no records"),
+        (15, "8 of its 9 ids are none"),
+    ]
+
+
+def test_the_known_events_are_those_one_may_subscribe_to_at_the_sandbox() -> None:
+    assert event_names.DOCUMENTED == EVENTS
+    assert set(webhooks.EVENTS) <= event_names.DOCUMENTED
 
 
 def test_a_lease_is_one_worker_s_until_it_expires_and_too_many_failures_keep_a_row_aside(
