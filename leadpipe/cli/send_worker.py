@@ -25,7 +25,8 @@ def send_worker(
 ) -> None:
     """Send what is due until stopped (Ctrl-C, SIGTERM); calls under way are finished first.
 
-    Does not start with LEADPIPE_SENDING=live while a setting is missing that live sending needs.
+    Does not start with LEADPIPE_SENDING=live while a setting is missing that live sending needs. Without the right to
+    send it waits, and says so.
 
     Example: leadpipe send-worker --concurrency 32
     """
@@ -61,9 +62,16 @@ def send_worker(
                     concurrency=concurrency,
                     on_report=lambda report: typer.echo(_line(report)),
                     on_outage=lambda: typer.echo("the ledger does not answer; trying again", err=True),
+                    on_standing=lambda why_not: typer.echo(_standing(why_not), err=True),
                 )
         finally:
             runtime.close()
+
+
+def _standing(why_not: str) -> str:
+    if why_not:
+        return f"nothing leaves from here ({why_not}); `leadpipe sending status` says why and what to do"
+    return "this installation may send again"
 
 
 def _line(report: DrainReport) -> str:

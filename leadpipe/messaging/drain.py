@@ -117,14 +117,18 @@ def run_worker(
     idle_seconds: float = 0.5,
     on_report: Callable[[DrainReport], None] | None = None,
     on_outage: Callable[[], None] | None = None,
+    on_standing: Callable[[str], None] | None = None,
 ) -> None:
     """``drain`` in a loop until ``should_stop``: what ``leadpipe send-worker`` runs.
 
     While the ledger does not answer it waits and tries again; ``on_outage`` hears of each try that failed.
+    ``on_standing`` hears why this installation may not send (a code of ``right``) when that begins or changes, and ""
+    when it may again.
     """
     from sqlalchemy.exc import OperationalError
 
     breakers = Breakers()
+    why_not = ""
     while not should_stop():
         try:
             report = drain(
@@ -141,6 +145,9 @@ def run_worker(
                 on_outage()
             time.sleep(OUTAGE_WAIT_SECONDS)
             continue
+        before, why_not = why_not, report.stopped_by if report.stopped_by in right.CODES else ""
+        if on_standing is not None and why_not != before:
+            on_standing(why_not)
         if on_report is not None and (report.counts or report.count_recovered):
             on_report(report)
         if not report.count_called:

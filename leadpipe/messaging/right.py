@@ -30,6 +30,7 @@ KEY = "right_to_send"
 NEVER_TAKEN, ELSEWHERE, WENT_BACK, CATCHING_UP = (
     "right_never_taken", "right_elsewhere", "ledger_went_back", "catching_up",
 )  # fmt: skip
+CODES = frozenset((NEVER_TAKEN, ELSEWHERE, WENT_BACK, CATCHING_UP))
 
 _READ = text(
     "select (select value from ledger.controls where key = :key) as value, "  # noqa: S608 - our own text

@@ -389,4 +389,17 @@ def test_a_send_worker_records_what_would_go_and_stops_when_told(
     assert done.exit_code == 0, done.output
     assert "send-worker: sending=off, no channel, 16 calls at once" in done.stdout
     assert "blocked 1" in done.stdout
+    assert "nothing leaves" not in done.stderr
     assert [(row.state, row.code) for row in rows("messages")] == [("blocked", "sending_off")]
+
+
+def test_a_send_worker_without_the_right_to_send_names_the_command_that_tells_more(
+    command: Command, ledger_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with ledger_engine.begin() as connection:
+        connection.execute(text("delete from ledger.controls where key = 'right_to_send'"))
+    done = command("send-worker", "--exit-after", "1")
+    assert done.stderr.count("nothing leaves from here (right_never_taken); `leadpipe sending status` says why") == 1

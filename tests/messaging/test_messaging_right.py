@@ -16,7 +16,7 @@ from leadpipe.errors import ConfigurationError
 from leadpipe.messaging import doubt, mark, review, right, take_over
 from leadpipe.messaging.alerts import raise_alert
 from leadpipe.messaging.doubt import Doubt
-from leadpipe.messaging.drain import Budget, DrainReport, drain
+from leadpipe.messaging.drain import Budget, DrainReport, drain, run_worker
 from leadpipe.runtime import Runtime
 from leadpipe.settings import Settings
 from leadpipe.work import alerts, waiting, write_back
@@ -214,6 +214,33 @@ def test_after_a_take_over_nothing_leaves_before_all_was_read_and_then_only_what
     assert review.release(ledger_engine, str(waits), by="ana", now=clock.now(), settings=own).state == "queued"
     assert send().counts == {"accepted": 1}
     assert len(calls()) == 2
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_send_worker_says_once_why_it_may_not_send_again_when_that_changes_and_when_it_may(
+    ledger_engine: Engine, own: Settings, clock: FixedClock
+) -> None:
+    told: list[str] = []
+    # What happens before each look; the second of two equal ones tells nothing.
+    steps: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: None,
+        lambda: taken(ledger_engine, own, clock, silent_since=clock.now()),
+        lambda: caught_up(ledger_engine, clock),
+        lambda: None,
+    ]
+
+    def should_stop() -> bool:
+        if not steps:
+            return True
+        steps.pop(0)()
+        return False
+
+    run_worker(
+        engine=ledger_engine, channels={}, settings=own, clock=clock, should_stop=should_stop, idle_seconds=0,
+        on_standing=told.append,
+    )  # fmt: skip
+    assert told == [right.ELSEWHERE, right.CATCHING_UP, ""]
 
 
 @pytest.mark.usefixtures("elsewhere")
