@@ -50,7 +50,6 @@ def chaos(
         list[str] | None,
         typer.Option(
             help="Leave a safeguard out, to see that duplicates are noticed: attempt_commit or row_lock.",
-            hidden=True,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
