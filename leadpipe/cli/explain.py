@@ -38,7 +38,7 @@ def explain(
     """Say in words why a lead got a message or none, or why a message went or not, with every rule's own verdict.
 
     For a moment in the past it tells what was decided by then; what would be decided is computed for that moment from
-    what the ledger holds now. Exit 1 when there is no such lead or message.
+    what was known then, as far as it is kept. Exit 1 when there is no such lead or message.
 
     Example: leadpipe explain 42 --at 2026-11-25T09:00-06:00
     """
@@ -87,11 +87,12 @@ def _lead(runtime: Runtime, person_id: int, at: datetime | None) -> LeadTold:
     from leadpipe.outreach.facts import zips_of
     from leadpipe.outreach.variables import market_variables_for
 
-    moment = at or runtime.clock.now()
+    now = runtime.clock.now()
+    moment = at or now
     with runtime.engine.connect() as connection:
         zips = zips_of(connection, [person_id])
         market = market_variables_for(runtime.market_facts.for_zips(zips), now=moment)
-        return lead.tell(connection, person_id, at=moment, settings=runtime.settings, market=market)
+        return lead.tell(connection, person_id, at=moment, now=now, settings=runtime.settings, market=market)
 
 
 def _plain(value: Any) -> Any:

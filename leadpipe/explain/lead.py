@@ -4,8 +4,8 @@ What lives here: the answer about one person at one moment, and what each plan w
 themselves (``outreach``, ``policy``: the same functions that plan and judge), the verdict by channel (``reach``), the
 sentences (``lead_sentences``), printing (``cli.explain``).
 
-What was decided is read from what was kept by that moment. What would be decided is computed for that moment from what
-the ledger holds now; consents, refusals and messages count from their own time, stage and addresses as they are.
+What was decided is read from what was kept by that moment. What would be decided is computed for that moment; what
+of it is known of a past one, and what is not, stands in ``past``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import text
 from leadpipe.errors import Rejected
 from leadpipe.explain.judged import utc
 from leadpipe.explain.lead_sentences import sentences
+from leadpipe.explain.past import NOT_KEPT, as_it_stood
 from leadpipe.explain.reach import Reach, reaches
 from leadpipe.explain.wording import means, outcome_means
 from leadpipe.outreach import nightly
@@ -41,8 +42,16 @@ COUNT_DECISIONS = 12
 COUNT_MESSAGES = 5
 _MERGED = text("select merged_into, deleted_at, is_new_lead, outcome from ledger.people where person_id = :id")
 _DECISIONS = text(
-    "select at, plan, step, outcome, code, message_id::text, detail from ledger.decisions "
-    "where person_id = :id and at <= :at order by at desc, id desc limit :count"
+    """
+    select d.at, d.plan, d.step, d.outcome, d.code, d.message_id::text, d.detail, e.to_state, e.code as state_code,
+      e.at as state_at
+    from ledger.decisions d
+    left join lateral (
+      select to_state, code, at from ledger.message_events e where e.message_id = d.message_id and e.at <= :at
+      order by id desc limit 1
+    ) e on true
+    where d.person_id = :id and d.at <= :at order by d.at desc, d.id desc limit :count
+    """
 )
 _MESSAGES = text(
     """
@@ -121,6 +130,7 @@ def tell(
     person_id: int,
     *,
     at: datetime,
+    now: datetime,
     settings: Settings,
     market: Mapping[str, Mapping[str, Any]],
 ) -> LeadTold:
@@ -130,6 +140,7 @@ def tell(
         connection: only read from.
         person_id: the CRM's id.
         at: the moment asked about, past or future.
+        now: the moment it is asked; facts of between a past ``at`` and now do not count.
         settings: plans and team.
         market: market variables by ZIP code, for the words of a plan.
 
@@ -137,20 +148,26 @@ def tell(
         Rejected: the ledger does not know the person.
         ConfigurationError: a plan, a template or the policy pack is wrong.
     """
-    row = people(connection, [person_id], now=at).get(person_id)
+    by = at if at < now else None
+    row = people(connection, [person_id], now=at, by=by).get(person_id)
     if row is None:
         raise Rejected(f"person {person_id} is not in the ledger; take the id from Follow Up Boss")
-    desk = _Desk(connection, row, at, settings, market)
+    if by is not None:
+        row = as_it_stood(connection, row, by)
+    desk = _Desk(connection, row, at, by, settings, market)
     values = {"id": person_id, "at": at}
     decisions = [_decision(each) for each in connection.execute(_DECISIONS, values | {"count": COUNT_DECISIONS})]
     messages = [dict(each) for each in connection.execute(_MESSAGES, values | {"count": COUNT_MESSAGES}).mappings()]
     decided = desk.decided()
-    reached = tuple(reaches(connection, row, decided, at=at, settings=settings, market=market))
+    reached = tuple(reaches(connection, row, decided, at=at, now=now, settings=settings, market=market))
     merged = connection.execute(_MERGED, {"id": person_id}).one()
     return LeadTold(
         person_id=person_id,
         at=at,
-        sentences=tuple(sentences(row, merged, at, decisions, messages, decided, reached, settings)),
+        sentences=(
+            *sentences(row, merged, at, decisions, messages, decided, reached, settings),
+            *([NOT_KEPT] if by is not None else []),
+        ),
         decisions=tuple(decisions),
         messages=tuple(messages),
         candidates=tuple(desk.candidates(decided)),
@@ -168,6 +185,9 @@ def _decision(row: Any) -> dict[str, Any]:
         "code": row.code,
         "reason": detail.get("reason") or means(row.code or "") or outcome_means(row.outcome),
         "message_id": row.message_id,
+        "message_state": row.to_state,
+        "message_code": row.state_code,
+        "message_at": row.state_at,
     }
 
 
@@ -179,17 +199,19 @@ class _Desk:
         connection: Connection,
         row: PersonRow,
         at: datetime,
+        by: datetime | None,
         settings: Settings,
         market: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._connection, self._row, self._at, self._settings, self._market = connection, row, at, settings, market
+        self._by = by
         self._plans = load_plans(settings.plans_path)
         self._zone = zone_of(row, settings.team_timezone)
 
     def decided(self) -> list[Decided]:
         """What a planning at this moment says, by every nightly plan."""
         order = nightly.in_order(self._plans)
-        history = read_history(self._connection, [self._row], order)
+        history = read_history(self._connection, [self._row], order, by=self._by)
         night = nightly.night_of(self._plans, self._settings, self._at)
         return list(
             nightly.decide(order, self._row, history, night, self._zone, know=self._know, points_taken=frozenset())

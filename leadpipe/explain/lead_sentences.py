@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from leadpipe.explain.judged import utc
-from leadpipe.explain.wording import means, outcome_means
+from leadpipe.explain.wording import STATES, WENT, means, outcome_means
 from leadpipe.outreach.nightly import Decided, Entry
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def sentences(
     who = f"Person {row.person_id}"
     if merged.merged_into is not None:
         yield f"{who} was merged into person {merged.merged_into} in the CRM; ask about that one."
-    elif merged.deleted_at is not None:
+    elif merged.deleted_at is not None and merged.deleted_at <= at:
         yield f"{who} was deleted in the CRM {utc(merged.deleted_at)}."
     if row.automation_paused_at is not None:
         yield f"Automation is paused since {utc(row.automation_paused_at)}: {row.automation_paused_reason}."
@@ -64,6 +64,16 @@ def sentences(
         yield "There is no address that may still be used."
 
 
+def _became(decision: Mapping[str, Any]) -> str:
+    """The outcome, or what became of the message since."""
+    state = decision["message_state"]
+    if state is None or state == decision["outcome"]:
+        return outcome_means(decision["outcome"])
+    code = decision["message_code"]
+    why = f": {means(code)}" if code and state not in WENT else ""
+    return f"a message was made, and {STATES.get(state, state)}{why}, {utc(decision['message_at'])}"
+
+
 def _decided_sentences(who: str, decisions: Sequence[Mapping[str, Any]], settings: Settings) -> Iterator[str]:
     """The newest decision of every plan."""
     seen: set[str] = set()
@@ -73,7 +83,7 @@ def _decided_sentences(who: str, decisions: Sequence[Mapping[str, Any]], setting
         seen.add(decision["plan"])
         local = decision["at"].astimezone(ZoneInfo(settings.team_timezone))
         why = f" ({decision['reason']})" if decision["reason"] != outcome_means(decision["outcome"]) else ""
-        what = f"{outcome_means(decision['outcome'])}{why}"
+        what = f"{_became(decision)}{why}"
         yield f"{who}, plan {decision['plan']}, {local:%Y-%m-%d %H:%M} team time: {what}."
     if not decisions:
         yield f"Nothing was decided about {who.lower()} yet: no planning has seen them."

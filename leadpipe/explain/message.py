@@ -12,31 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.explain.judged import Told, of_kept, utc
-from leadpipe.explain.wording import means
+from leadpipe.explain.wording import STATES, WENT, means
 from leadpipe.messaging.segments import count_segments
 
 if TYPE_CHECKING:
     from leadpipe.explain.record import Recorded
-
-_WENT = frozenset({"accepted", "sent", "delivered"})
-_STATES = {
-    "queued": "waits for its time",
-    "held": "is held",
-    "blocked": "did not go",
-    "review": "waits for a person's release",
-    "sending": "is on its way to the provider",
-    "accepted": "went: the provider took it",
-    "sent": "went: the carrier took it",
-    "delivered": "went and arrived",
-    "undelivered": "went and could not be delivered",
-    "bounced": "went and came back",
-    "complained": "went, and they reported it as spam",
-    "refused": "did not go: the provider refused it",
-    "unknown": "may have gone: the provider gave no answer, and it is looked up",
-    "parked": "may have gone: nobody could find out, a person must say",
-    "cancelled": "did not go: it was cancelled",
-    "expired": "did not go: its time had passed",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +81,9 @@ def tell(found: Recorded) -> MessageTold:
 def _sentences(found: Recorded, state: str, code: str, at: datetime, verdicts: tuple[Told, ...]) -> Iterator[str]:
     row, evidence = found.row, found.evidence
     about = f"Message {row.id}, {_by(row.channel)} to person {row.person_id},"
-    why = f": {means(code)}" if code and state not in _WENT else ""
+    why = f": {means(code)}" if code and state not in WENT else ""
     until = f" until {utc(row.not_before_at)}" if state == "held" and row.not_before_at else ""
-    yield f"{about} {_STATES.get(state, state)}{until}{why} ({utc(at)})."
+    yield f"{about} {STATES.get(state, state)}{until}{why} ({utc(at)})."
     yield f"It was made {utc(row.created_at)}, due {utc(row.due_at)}: {_reason(found)}."
     if row.score_pct is not None:
         version = f" by model {evidence['model_version']}" if evidence.get("model_version") else ""

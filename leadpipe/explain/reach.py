@@ -52,6 +52,7 @@ def reaches(
     decided: Sequence[Decided],
     *,
     at: datetime,
+    now: datetime,
     settings: Settings,
     market: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Reach]:
@@ -61,7 +62,9 @@ def reaches(
         connection: only read from.
         row: the person.
         decided: what a planning at this moment says.
-        at: the moment asked about.
+        at: the moment asked about; one ahead is judged as planning judges, which cannot know when refusals will have
+            been read (C45).
+        now: the moment it is asked.
         settings: team and limits.
         market: market variables by ZIP code.
     """
@@ -73,12 +76,13 @@ def reaches(
                 each.plan.name,
                 True,
             )
+    ahead = at if at > now else None
     points = {"email": row.email_id, "sms": row.phone_id, "whatsapp": row.whatsapp_id}
     for channel, point in points.items():
         if point is not None and channel not in wanted:
-            wanted[channel] = (_wordless(row.person_id, channel, point), "", False)
+            wanted[channel] = (_wordless(row.person_id, channel, point, judged_for=ahead), "", False)
     subjects = [subject for subject, _, _ in wanted.values()]
-    cases = read_cases(connection, subjects, now=at, settings=settings)
+    cases = read_cases(connection, subjects, now=at, settings=settings, by=at if at < now else None)
     cases = [_case(case, has_words) for case, (_, _, has_words) in zip(cases, wanted.values(), strict=True)]
     verdicts = gate.judge_cases(cases, settings=settings)
     for (subject, plan, _), verdict in zip(wanted.values(), verdicts, strict=True):
@@ -116,7 +120,7 @@ def _subject(
     )
 
 
-def _wordless(person_id: int, channel: str, point: int) -> Subject:
+def _wordless(person_id: int, channel: str, point: int, *, judged_for: datetime | None) -> Subject:
     return Subject(
         message_id=channel,
         person_id=person_id,
@@ -129,6 +133,7 @@ def _wordless(person_id: int, channel: str, point: int) -> Subject:
         body="",
         is_model_written=False,
         is_template=True,
+        judged_for=judged_for,
     )
 
 

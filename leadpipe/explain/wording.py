@@ -151,6 +151,26 @@ OUTCOMES = {
     "automation_paused": "automation is paused for them",
     "plan_paused": "the plan is paused",
 }
+WENT = frozenset({"accepted", "sent", "delivered"})
+# States of a message, after "it".
+STATES = {
+    "queued": "waits for its time",
+    "held": "is held",
+    "blocked": "did not go",
+    "review": "waits for a person's release",
+    "sending": "is on its way to the provider",
+    "accepted": "went: the provider took it",
+    "sent": "went: the carrier took it",
+    "delivered": "went and arrived",
+    "undelivered": "went and could not be delivered",
+    "bounced": "went and came back",
+    "complained": "went, and they reported it as spam",
+    "refused": "did not go: the provider refused it",
+    "unknown": "may have gone: the provider gave no answer, and it is looked up",
+    "parked": "may have gone: nobody could find out, a person must say",
+    "cancelled": "did not go: it was cancelled",
+    "expired": "did not go: its time had passed",
+}
 
 
 class Rule(NamedTuple):

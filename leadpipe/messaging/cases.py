@@ -124,7 +124,9 @@ _PEOPLE: LiteralString = """
       select person_id, max(occurred_at) as asked_at,
         (array_agg(property order by occurred_at desc) filter (where property <> '{}'::jsonb))[1] as home
       from ledger.inquiries
-      where person_id = any(%(people)s::bigint[]) group by 1
+      where person_id = any(%(people)s::bigint[])
+        and (%(by)s::timestamptz is null or occurred_at <= %(by)s::timestamptz)
+      group by 1
     ) i using (person_id)
     left join (
       select distinct on (o.person_id) o.person_id, c.address
@@ -146,6 +148,7 @@ _CONSENTS: LiteralString = """
 _SUPPRESSIONS: LiteralString = """
     select distinct on (contact_point_id, channel) contact_point_id, channel, action, source, at
     from ledger.suppressions where contact_point_id = any(%(points)s::bigint[])
+      and (%(by)s::timestamptz is null or at <= %(by)s::timestamptz)
     order by contact_point_id, channel, at desc, id desc
     """
 # Also what another CRM person at the same address was sent, and wrote: it is one receiver.
@@ -171,7 +174,9 @@ _CHECKS: LiteralString = (
 # The newest wish of an address decides; only emails have one.
 _WISHES: LiteralString = """
     select distinct on (contact_point_id) contact_point_id, gap_days from ledger.preferences
-    where contact_point_id = any(%(points)s::bigint[]) and channel = 'email' order by contact_point_id, at desc, id desc
+    where contact_point_id = any(%(points)s::bigint[]) and channel = 'email'
+      and (%(by)s::timestamptz is null or at <= %(by)s::timestamptz)
+    order by contact_point_id, at desc, id desc
     """
 _READ: LiteralString = "select value->>'at' from ledger.watermarks where source = %(refusals)s"
 _HUMAN: LiteralString = (
@@ -181,14 +186,28 @@ _QUESTIONS = (_POINTS, _PEOPLE, _CONSENTS, _SUPPRESSIONS, _SENT, _RECEIVED, _HUM
 _Rows = list[tuple[Any, ...]]
 
 
-def read_cases(connection: Connection, subjects: Sequence[Subject], *, now: datetime, settings: Settings) -> list[Case]:
+def read_cases(
+    connection: Connection,
+    subjects: Sequence[Subject],
+    *,
+    now: datetime,
+    settings: Settings,
+    by: datetime | None = None,
+) -> list[Case]:
     """The case of each subject, in order, all facts read in this transaction.
 
     A person or contact point that is not in the ledger yields a case without address or place, which no rule allows.
+
+    Args:
+        connection: the ledger.
+        subjects: what is to be judged.
+        now: the moment they are judged for unless they name their own.
+        settings: the team's.
+        by: refusals, wishes, inquiries, messages and acts of a later moment are passed over; None takes all there are.
     """
     if not subjects:
         return []
-    facts = _Facts(connection, subjects)
+    facts = _Facts(connection, subjects, by)
     has_template = bool(settings.whatsapp_template_sid)
     return [facts.case(subject, subject.judged_for or now, has_template) for subject in subjects]
 
@@ -196,8 +215,10 @@ def read_cases(connection: Connection, subjects: Sequence[Subject], *, now: date
 class _Facts:
     """Everything the ledger holds about a batch's receivers, by person and by contact point."""
 
-    def __init__(self, connection: Connection, subjects: Sequence[Subject]) -> None:
+    def __init__(self, connection: Connection, subjects: Sequence[Subject], by: datetime | None) -> None:
+        self._by = by
         values = {
+            "by": by,
             "people": id_array({s.person_id for s in subjects}),
             "points": id_array({s.contact_point_id for s in subjects}),
             "channels": sorted({reach for s in subjects for reach in _REACHED_BY[s.channel]}),
@@ -328,7 +349,8 @@ class _Facts:
         if not by_person and not by_point:
             return ()
         items = {**(by_person or {}), **(by_point or {})}
-        return tuple(sorted(items.values(), key=lambda item: item.at))
+        found = sorted(items.values(), key=lambda item: item.at)
+        return tuple(found) if self._by is None else tuple([item for item in found if item.at <= self._by])
 
 
 def _answers(connection: Connection, values: Mapping[str, Any]) -> list[_Rows]:

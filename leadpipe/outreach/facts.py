@@ -37,6 +37,7 @@ _PEOPLE = text(
       cross join lateral unnest(
         case s.channel when 'all' then array['email', 'sms', 'whatsapp'] else array[s.channel] end) each(channel)
       where s.contact_point_id in (select id from points)
+        and (cast(:by as timestamptz) is null or s.at <= :by)
       order by s.contact_point_id, each.channel, s.at desc, s.id desc
     ), reach as (
       select p.*,
@@ -59,6 +60,7 @@ _PEOPLE = text(
         bool_or(channel = 'whatsapp' and level in ('express', 'pewc')) as has_whatsapp
       from ledger.consents
       where person_id = any(cast(:ids as bigint[])) and (expires_at is null or expires_at > :now)
+        and (cast(:by as timestamptz) is null or at <= :by)
       group by person_id
     ), known as (
       select person_id,
@@ -68,7 +70,9 @@ _PEOPLE = text(
       from ledger.qualifications where person_id = any(cast(:ids as bigint[])) group by person_id
     ), asked as (
       select distinct on (person_id) person_id, event_id, type, property, occurred_at
-      from ledger.inquiries where person_id = any(cast(:ids as bigint[])) order by person_id, occurred_at desc
+      from ledger.inquiries where person_id = any(cast(:ids as bigint[]))
+        and (cast(:by as timestamptz) is null or occurred_at <= :by)
+      order by person_id, occurred_at desc
     ), busy as (
       select distinct person_id from ledger.messages
       where person_id = any(cast(:ids as bigint[])) and state = any(:under_way)
@@ -167,9 +171,19 @@ class Known:
         return self.row.whatsapp_id if channel == "whatsapp" else self.row.phone_id
 
 
-def people(connection: Connection, person_ids: Iterable[int], *, now: datetime) -> dict[int, PersonRow]:
-    """What the ledger knows about these people, by id; unknown ids are left out."""
-    rows = connection.execute(_PEOPLE, {"ids": id_array(person_ids), "now": now, "under_way": list(UNDER_WAY)})
+def people(
+    connection: Connection, person_ids: Iterable[int], *, now: datetime, by: datetime | None = None
+) -> dict[int, PersonRow]:
+    """What the ledger knows about these people, by id; unknown ids are left out.
+
+    Args:
+        connection: the ledger.
+        person_ids: who.
+        now: consents that ended by then are none.
+        by: refusals, consents and inquiries of a later moment are passed over; None takes all there are.
+    """
+    names = {"ids": id_array(person_ids), "now": now, "by": by, "under_way": list(UNDER_WAY)}
+    rows = connection.execute(_PEOPLE, names)
     return {row[0]: PersonRow._make(row) for row in rows.all()}
 
 

@@ -28,9 +28,10 @@ REFUSALS = frozenset({*LIFTABLE_SOURCES, "complaint", "internal_dnc", "import", 
 _PASSAGES = text(
     """
     select person_id, plan, max(occurrence) as times, max(opened_at) as opened_at,
-      max(step) filter (where state in ('open', 'paused')) as inside_at,
-      bool_or(state in ('open', 'paused')) as is_inside
+      max(step) filter (where state in ('open', 'paused') or ended_at > cast(:by as timestamptz)) as inside_at,
+      bool_or(state in ('open', 'paused') or coalesce(ended_at > cast(:by as timestamptz), false)) as is_inside
     from ledger.enrolments where person_id = any(cast(:ids as bigint[]))
+      and (cast(:by as timestamptz) is null or opened_at <= :by)
     group by person_id, plan
     """
 )
@@ -39,6 +40,7 @@ _AT_POINTS = text(
     select contact_point_id, plan, person_id, max(occurrence) as times, max(created_at) as at
     from ledger.messages
     where contact_point_id = any(cast(:points as bigint[])) and plan = any(cast(:plans as text[]))
+      and (cast(:by as timestamptz) is null or created_at <= :by)
     group by contact_point_id, plan, person_id
     """
 )
@@ -49,9 +51,11 @@ _REFUSED = text(
     where s.action = 'suppress' and s.source = any(cast(:sources as text[]))
       and o.detached_reason is distinct from 'wrong_number'
       and o.person_id = any(cast(:ids as bigint[]))
+      and (cast(:by as timestamptz) is null or s.at <= :by)
       and not exists (
         select 1 from ledger.suppressions l
-        where l.contact_point_id = s.contact_point_id and l.action = 'lift' and (l.at, l.id) > (s.at, s.id))
+        where l.contact_point_id = s.contact_point_id and l.action = 'lift' and (l.at, l.id) > (s.at, s.id)
+          and (cast(:by as timestamptz) is null or l.at <= :by))
     """
 )
 
@@ -93,8 +97,10 @@ class History:
         )
 
 
-def read_history(connection: Connection, rows: Collection[PersonRow], plans: Iterable[Plan]) -> History:
-    """The past of these people with these plans, and every plan they are inside."""
+def read_history(
+    connection: Connection, rows: Collection[PersonRow], plans: Iterable[Plan], *, by: datetime | None = None
+) -> History:
+    """The past of these people with these plans, and every plan they are inside; with ``by`` as far as that moment."""
     ids = id_array(row.person_id for row in rows)
     points = {
         point
@@ -104,13 +110,14 @@ def read_history(connection: Connection, rows: Collection[PersonRow], plans: Ite
     }
     passages: dict[tuple[int, str], Passages] = {}
     inside: dict[int, list[str]] = {}
-    for person_id, plan, *values in connection.execute(_PASSAGES, {"ids": ids}):
+    for person_id, plan, *values in connection.execute(_PASSAGES, {"ids": ids, "by": by}):
         passages[person_id, plan] = Passages(*values)
         if passages[person_id, plan].is_inside:
             inside.setdefault(person_id, []).append(plan)
     at_points: dict[tuple[int, str], list[AtPoint]] = {}
-    found = connection.execute(_AT_POINTS, {"points": id_array(points), "plans": [plan.name for plan in plans]})
+    names = {"points": id_array(points), "plans": [plan.name for plan in plans], "by": by}
+    found = connection.execute(_AT_POINTS, names)
     for point, plan, *values in found:
         at_points.setdefault((point, plan), []).append(AtPoint(*values))
-    refused = connection.execute(_REFUSED, {"ids": ids, "sources": sorted(REFUSALS)}).scalars()
+    refused = connection.execute(_REFUSED, {"ids": ids, "sources": sorted(REFUSALS), "by": by}).scalars()
     return History(passages=passages, inside=inside, at_points=at_points, refused=frozenset(refused))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from leadpipe.privacy.ledger_rules import LEDGER
+from leadpipe.privacy.ledger_rules import LEDGER, LedgerRule
 from leadpipe.store.tables.mirrored import MIRRORED
 
 if TYPE_CHECKING:
@@ -77,29 +77,36 @@ def block(connection: Connection, subject: Subject, *, erasure_id: int, now: dat
     end_plans(connection, subject.people, reason="erased", now=now)
 
 
-def affected(connection: Connection, subject: Subject, *, pattern: str) -> dict[str, int]:
-    """Rows of the person by table, tables without any left out; for the plan and the certificate."""
-    names = {**subject.parameters, "pattern": pattern}
-    return {
-        table: count
-        for table, rule in LEDGER.items()
-        if rule.rows
-        and (
-            count := int(
-                connection.execute(
-                    text(f"select count(*) from ledger.{table} where {rule.rows}"),  # noqa: S608 - our own names
-                    names,
-                ).scalar_one()
-            )
-        )
-    }
+def affected(connection: Connection, subject: Subject, *, pattern: str, now: datetime) -> dict[str, int]:
+    """Rows that an erasure would clear or delete, by table, tables without any left out: counted as ``clear`` does."""
+    names = {**subject.parameters, "pattern": pattern, "erasure": 0, "now": now}
+    return {table: count for table in LEDGER if (count := _count(connection, table, names))}
+
+
+def _count(connection: Connection, table: str, names: Mapping[str, Any]) -> int:
+    """The person's rows that go or still hold something to clear; what was cleared before is none."""
+    rule = LEDGER[table]
+    if not rule.rows or not (rule.is_deleted or rule.clear):
+        return 0
+    rows = rule.rows if rule.is_deleted else _holding(rule)
+    counted = connection.execute(
+        text(f"select count(*) from ledger.{table} where {rows}"),  # noqa: S608 - our own names
+        names,
+    )
+    return int(counted.scalar_one())
+
+
+def _holding(rule: LedgerRule) -> str:
+    """The SQL condition of a person's rows in which a column is not yet what an erasure makes of it."""
+    changes = " or ".join(f"{column} is distinct from ({value})" for column, value in rule.clear.items())
+    return f"({rule.rows}) and ({changes})"
 
 
 def clear(engine: Engine, subject: Subject, *, erasure_id: int, pattern: str, now: datetime) -> dict[str, int]:
     """Clear or delete the person's rows in one transaction; running it again clears what came in meanwhile.
 
     Returns:
-        Rows cleared or deleted by table.
+        Rows cleared or deleted by table; a row that held nothing any more is not counted.
     """
     names = {**subject.parameters, "pattern": pattern, "erasure": erasure_id, "now": now}
     counts: dict[str, int] = {}
@@ -116,12 +123,18 @@ def clear(engine: Engine, subject: Subject, *, erasure_id: int, pattern: str, no
         for table in _in_order():
             rule = LEDGER[table]
             if rule.is_deleted:
-                statement = f"delete from ledger.{table} where {rule.rows}"  # noqa: S608 - our own names
-            elif rule.rows and (rule.clear or table in MIRRORED):
-                statement = _update(table, rule.rows, rule.clear)
+                count = connection.execute(
+                    text(f"delete from ledger.{table} where {rule.rows}"),  # noqa: S608 - our own names
+                    names,
+                ).rowcount
+            elif rule.rows and table in MIRRORED:
+                # Every row is stamped anew; only those that hold something count.
+                count = _count(connection, table, names)
+                connection.execute(text(_update(table, rule.rows, rule.clear)), names)
+            elif rule.rows and rule.clear:
+                count = connection.execute(text(_update(table, _holding(rule), rule.clear)), names).rowcount
             else:
                 continue
-            count = connection.execute(text(statement), names).rowcount
             if count:
                 counts[table] = count
     return counts

@@ -51,7 +51,7 @@ def plan(runtime: Runtime, person_id: int) -> Plan:
     with runtime.engine.connect() as connection:
         subject = subject_of(connection, person_id)
         needles = collect(connection, runtime.lake, subject)
-        counts = clear.affected(connection, subject, pattern=needles.pattern)
+        counts = clear.affected(connection, subject, pattern=needles.pattern, now=runtime.clock.now())
         keys = {table: clear.keys_of(connection, table, subject, pattern=needles.pattern) for table in MIRRORED}
     return Plan(subject=subject, ledger=counts, lake=lake_erase.count_rows(runtime.lake, subject, keys))
 

@@ -114,7 +114,9 @@ LEDGER: dict[str, LedgerRule] = {
         stays="decision, rule and time: the proof that it was judged",
     ),
     "suppressions": LedgerRule(
-        about="Refusals", rows=f"{PERSON} or {POINT}", clear={"evidence": emptied("evidence", _ERASURE)},
+        about="Refusals", rows=f"{PERSON} or {POINT}",
+        # An erasure's own refusal names its number and nothing else.
+        clear={"evidence": f"case when source = 'erased' then evidence else {emptied('evidence', _ERASURE)} end"},
         keeps="channel action source",
         stays="that and when they refused, by channel: kept for ever (C18)",
     ),

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from leadpipe.cli import main
 from leadpipe.explain import lead, message
 from leadpipe.explain.wording import CODES, OUTCOMES, RULES
+from leadpipe.messaging.cases import REFUSALS
 from leadpipe.outreach import queue
 from leadpipe.policy import content
 from tests.explain.conftest import AGREED, recorded
@@ -28,7 +29,7 @@ AGED = timedelta(days=200)
 def told(world: World, person_id: int, **more: Any) -> lead.LeadTold:
     with world.engine.connect() as connection:
         at = more.pop("at", world.clock.now())
-        return lead.tell(connection, person_id, at=at, settings=world.settings, market={})
+        return lead.tell(connection, person_id, at=at, now=world.clock.now(), settings=world.settings, market={})
 
 
 def command(world: World, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
@@ -108,10 +109,73 @@ def test_a_lead_who_got_none_is_told_why_and_when_it_would_be_legal(
     assert (hours.gate, hours.rule) == ("hours", "C12")
     assert told(world, 3).sentences[0] == "Their stage, Closed, ends every plan."
 
+    # The CRM's opt-outs were read a while ago: now that holds, and what lies ahead is judged as planning judges it.
+    world.sql(
+        "insert into ledger.watermarks (source, value, changed_at) values "
+        "(:source, jsonb_build_object('at', cast(:at as text)), :now) on conflict (source) do update "
+        "set value = excluded.value",
+        source=REFUSALS,
+        at=str(world.clock.now() - timedelta(hours=1)),
+        now=world.clock.now(),
+    )
+    assert codes_of(told(world, 2), "sms") >= {"refusals_not_read"}
+    assert codes_of(told(world, 2, at=night), "sms") == {"no_body", "quiet_hours"}
+    assert codes_of(told(world, 2, at=night), "whatsapp").isdisjoint({"refusals_not_read"})
+
     printed = command(world, monkeypatch, "explain", "3")
     assert printed.exit_code == 0
     assert "reactivation" in printed.stdout
     assert "Ana" not in printed.stdout  # nobody's name
+
+
+def codes_of(found: lead.LeadTold, channel: str) -> set[str]:
+    """What the rules object to on a channel."""
+    reach = next(reach for reach in found.reaches if reach.channel == channel)
+    return {ruling.code for ruling in reach.told.rulings if ruling.code}
+
+
+def test_of_the_past_only_what_had_happened_by_then_counts(planning_world: World, add_person: Any) -> None:
+    world = planning_world
+    add_person(1, age=AGED)
+    before = world.clock.now()
+    later = before + timedelta(hours=3)
+    world.sql(
+        "update ledger.people set automation_paused_at = :at, automation_paused_reason = 'human_acted', "
+        "last_human_at = :at, last_two_way_at = :at where person_id = 1",
+        at=later,
+    )
+    world.sql(
+        "insert into ledger.suppressions (contact_point_id, channel, action, source, at, recorded_at) "
+        "select id, 'all', 'suppress', 'one_click', :at, :at from ledger.contact_points",
+        at=later,
+    )
+    world.clock.advance(timedelta(hours=4))
+
+    then = told(world, 1, at=before)
+    assert {c.outcome for c in then.candidates if c.plan == "reactivation"} == {"planned"}
+    assert not any("paused since" in sentence for sentence in then.sentences)
+    assert {reach.channel for reach in then.reaches} == {"email", "sms", "whatsapp"}
+    assert "unsubscribed" not in codes_of(then, "email")
+    assert "a pause that was lifted or replaced since is not counted" in then.sentences[-1]
+
+    now = told(world, 1)
+    assert {(c.outcome, c.code) for c in now.candidates if c.plan == "reactivation"} == {
+        ("stopped", "automation_paused")
+    }
+    assert any("Automation is paused since" in sentence for sentence in now.sentences)
+    assert now.reaches == ()
+    assert "lifted" not in now.sentences[-1]
+
+
+def test_what_became_of_a_decided_message_is_told(planning_world: World, messages: list[str]) -> None:
+    world = planning_world
+    by_text = next(m for m in messages if recorded(world, m).row.person_id == 4)
+    made = world.sql("select at from ledger.decisions where cast(message_id as text) = :id", id=by_text)[0][0]
+    [sentence] = [each for each in told(world, 4).sentences if each.startswith("Person 4, plan reactivation")]
+    assert "a message was made, and went: the provider took it" in sentence
+    assert "waits for its time" not in sentence
+    [early] = [each for each in told(world, 4, at=made).sentences if each.startswith("Person 4, plan reactivation")]
+    assert "went" not in early
 
 
 WRONG = (

@@ -136,6 +136,16 @@ def test_merged_records_go_together_and_a_shared_address_stays_with_the_other_an
     assert place.ledger("select merged_into, first_name from ledger.people where person_id = 9")[0].first_name == ""
 
 
+def test_the_certificate_counts_each_row_once_and_a_second_erasure_finds_none(place: Place) -> None:
+    told = plan(place.runtime, 7).ledger
+    assert (told["people"], told["messages"], told["verdicts"], told["qualifications"]) == (1, 2, 1, 1)
+
+    assert erase(place.runtime, 7, with_scan=False).ledger == told
+
+    assert plan(place.runtime, 7).ledger == {}
+    assert erase(place.runtime, 7, with_scan=False).ledger == {}
+
+
 def test_an_erasure_that_was_stopped_goes_on_and_still_knows_what_to_look_for(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
