@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from leadpipe.clock import FixedClock
@@ -118,6 +119,9 @@ def team(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "sending": Sending.LIVE,
+            "fub_api_key": SecretStr("an-api-key-of-the-tests"),
+            "fub_webhook_token": SecretStr("a-token-of-the-tests"),
+            "public_base_url": "https://hooks.demo-realty.example",
             "a2p_campaign_id": "CM-test",
             "twilio_account_sid": "AC00000000000000000000000000000001",
             "sms_number": "+15125550100",
