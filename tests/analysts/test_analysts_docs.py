@@ -89,7 +89,6 @@ ANSWERS: list[list[tuple[object, ...]]] = [
     ],
     [
         ("Ada Agent", "Ann", "+15125550101", "interested", at("15:05:00"), 80.0, "asked about one home"),
-        (None, "Gus", None, "unread", at("16:20:00"), None, None),
     ],
     [("email", "ses", 3, 0.667, 0.333, 0.0), ("sms", "twilio", 1, 1.0, 0.0, 0.0)],
 ]

@@ -133,5 +133,7 @@ def test_a_service_that_died_is_named_while_a_system_runs_in_this_home(
     assert the_one(here, checks_machine.services).state == "note"
     with supervising(tmp_path):
         dead = {"name": "dagster-daemon", "pid": os.getpid(), "created": 1.0}
-        (tmp_path / STATE_FILE).write_text(json.dumps({"pid": os.getpid(), "services": [dead]}))
+        found = tmp_path.stat()
+        state = {"home": [found.st_dev, found.st_ino], "pid": os.getpid(), "services": [dead]}
+        (tmp_path / STATE_FILE).write_text(json.dumps(state))
         assert_wrong(the_one(here, checks_machine.services), says="dagster-daemon", cure="logs")
