@@ -34,8 +34,10 @@ _PEOPLE = text(
 )
 _ROWS = text(
     """
-    select id, person_id, contact_point_id, recorded_at, array(select jsonb_object_keys(evidence)) as proof
-    from ledger.consents where person_id = any(:people) order by at, id
+    select c.id, c.person_id, c.contact_point_id, c.recorded_at, array(select jsonb_object_keys(c.evidence)) as proof,
+      case when p.kind = 'phone' then p.address end as phone
+    from ledger.consents c left join ledger.contact_points p on p.id = c.contact_point_id
+    where c.person_id = any(:people) order by c.at, c.id
     """
 )
 _WORDS = {level: name for name, level in LEVELS.items()}
@@ -83,7 +85,7 @@ def held(connection: Connection, person_id: int, *, settings: Settings, now: dat
     found: list[Held] = []
     for row in rows:
         consent = consents[row.id]
-        worth = worth_of(consent, policy)
+        worth = worth_of(consent, policy, row.phone)
         against = [
             refusal.at
             for channel, refusal in refusals.get(row.contact_point_id, {}).items()

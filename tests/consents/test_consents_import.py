@@ -436,6 +436,23 @@ def test_the_command_imports_and_lists(
     assert run.invoke(app, ["consents", "import", str(path), "--column", "fone=x"]).exit_code == 2
 
 
+@pytest.mark.parametrize(("named", "worth"), [(PHONE, "pewc"), ("+12125550177", "inquiry")])
+def test_a_listed_consent_is_worth_what_the_gate_takes_it_for(
+    ledger_engine: Engine, files: Files, ana: int, clock: FixedClock, named: str, worth: str
+) -> None:
+    proof = {"signer": "Ana", "seller": "ours", "disclosure": "shown", "ip": "192.0.2.1", "number": named}
+    with ledger_engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into ledger.consents (person_id, contact_point_id, channel, level, scope, seller, source, at, "
+                "evidence, recorded_at, dedupe_key) select 1, id, 'sms', 'pewc', 'marketing', 'ours', 'web_form', :at, "
+                "cast(:proof as jsonb), :at, 'signed' from ledger.contact_points where address = :phone"
+            ),
+            {"at": clock.now() - timedelta(days=3), "proof": json.dumps(proof), "phone": PHONE},
+        )
+    assert [one.worth for one in files.held()] == [worth]
+
+
 def test_of_somebody_unknown_there_is_nothing_to_list(files: Files) -> None:
     with pytest.raises(Rejected, match="knows no person 1"):
         files.held()
