@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from leadpipe.errors import ConfigurationError
@@ -32,7 +33,7 @@ def read(home: Path, *, ledger_id: str, epoch: int) -> int:
 
 
 def write(home: Path, *, ledger_id: str, epoch: int, mark: int) -> None:
-    """Keep the mark; of two processes that write at once either may win, which loses moments, not the point.
+    """Keep the mark; of two senders that write at once either may win, which loses moments, not the point.
 
     Raises:
         ConfigurationError: the home cannot be written.
@@ -40,7 +41,8 @@ def write(home: Path, *, ledger_id: str, epoch: int, mark: int) -> None:
     path, wanted = home / FILE, {"ledger": ledger_id, "epoch": epoch, "mark": mark}
     if _read(path) == wanted:
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    # A process may drain in several threads, and each must put its own part in place.
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         home.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(wanted))

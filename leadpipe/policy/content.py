@@ -73,7 +73,7 @@ def _rebate(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> I
     if "rebate" not in pack.patterns or pack.rebate_states.isdisjoint(states):
         return
     body = case.body or ""
-    if any(offer in body and pack.patterns["rebate"].search(offer) for offer in settings.approved_offers):
+    if any(offer in body and pack.patterns["rebate"].are_in(offer) for offer in settings.approved_offers):
         yield "BLOCK", "rebate_state", "C39"
 
 
@@ -107,7 +107,7 @@ def _home(case: Case, body: str, pack: Pack, settings: PolicySettings) -> Iterat
     """What a model says of a home stands in a stored field (C41); who offers it is licensed where it is (C40)."""
     if case.is_model_written:
         features = pack.patterns.get("home_features")
-        if (features and features.search(body)) or claims.unproven(body, case.home):
+        if (features and features.are_in(body)) or claims.unproven(body, case.home):
             yield "REVIEW", "claim_unproven", "C41"
     states = {case.home.state if case.home else "", *(home.state for home in case.offered)} - {""}
     if states and (licensed := licensed_states(settings)) is not None and not states <= licensed:
@@ -132,12 +132,12 @@ def _is_silent_about_assistant(case: Case, pack: Pack, settings: PolicySettings)
 
 @lru_cache(maxsize=65536)
 def _says_assistant(paragraph: str, pack: Pack) -> bool:
-    return bool(pack.patterns["ai_disclosure"].search(paragraph))
+    return pack.patterns["ai_disclosure"].are_in(paragraph)
 
 
 @lru_cache(maxsize=65536)
 def _says_available(paragraph: str, pack: Pack) -> bool:
-    return "availability" in pack.patterns and bool(pack.patterns["availability"].search(paragraph))
+    return "availability" in pack.patterns and pack.patterns["availability"].are_in(paragraph)
 
 
 @lru_cache(maxsize=65536)
@@ -151,7 +151,7 @@ def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
     return tuple(
         (decision, code, rule)
         for group, decision, code, rule in _LINT
-        if group in pack.patterns and pack.patterns[group].search(words)
+        if group in pack.patterns and pack.patterns[group].are_in(words)
     )
 
 
@@ -159,7 +159,7 @@ def _email(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> It
     body = case.body or ""
     lowered = body.lower()
     is_reply = case.purpose in {"conversation", "optout_confirmation"}
-    if case.subject and not is_reply and pack.patterns["deceptive_subject"].search(case.subject):
+    if case.subject and not is_reply and pack.patterns["deceptive_subject"].are_in(case.subject):
         yield "BLOCK", "deceptive_subject", "C21"
     if not settings.postal_address or settings.postal_address not in body:
         yield "BLOCK", "missing_postal_address", "C21"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from email.utils import parseaddr
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter
 from leadpipe.policy.blackout import Blackout
 from leadpipe.policy.home_states import office_state
 from leadpipe.policy.links import domain_of
+from leadpipe.policy.patterns import Patterns
 from leadpipe.settings import Settings
 from leadpipe.store.inputs import Input
 
@@ -132,7 +132,7 @@ class Pack:
     casl_transaction_months: int
     is_us_whatsapp_marketing_paused: bool
     session_minutes: int
-    patterns: Mapping[str, re.Pattern[str]]
+    patterns: Mapping[str, Patterns]
     email_rates: EmailRates | None
     warm_up_per_day: tuple[int, ...]
     revocation: Revocation | None

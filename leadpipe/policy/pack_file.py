@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -18,6 +18,7 @@ import yaml
 
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy.pack import Cap, EmailRates, Hours, Pack, Privacy, Revocation, Window
+from leadpipe.policy.patterns import Patterns
 
 FOLDER = Path(__file__).parent / "packs"
 # Of the files that come along, as sha256sum writes them; a team's own are not among them.
@@ -220,31 +221,7 @@ def _whatsapp(part: _Part) -> dict[str, Any]:
 
 
 def _content(part: _Part) -> dict[str, Any]:
-    return {"patterns": {name: re.compile(any_of(each), re.IGNORECASE) for name, each in _plain(part).items()}}
-
-
-def any_of(patterns: Sequence[str]) -> str:
-    """A pattern that is found where one of these is.
-
-    Those that begin at a word's edge share the look for it: tried at every letter, each for itself, they cost a sixth
-    of what judging a message costs.
-    """
-    at_words = [pattern for pattern in patterns if pattern.startswith(r"\b") and not _has_branches(pattern)]
-    others = [pattern for pattern in patterns if pattern not in at_words]
-    shared = [rf"\b(?:{_either([each[2:] for each in at_words])})"] if at_words else []
-    return "|".join([*shared, *([_either(others)] if others else [])])
-
-
-def _either(patterns: Sequence[str]) -> str:
-    return "|".join(f"(?:{pattern})" for pattern in patterns)
-
-
-def _has_branches(pattern: str) -> bool:
-    """Whether it is several patterns: a bar stands outside all groups."""
-    bare = re.sub(r"\\.|\[[^\]]*\]", "", pattern)
-    while (inner := re.sub(r"\([^()]*\)", "", bare)) != bare:
-        bare = inner
-    return "|" in bare
+    return {"patterns": {name: Patterns(each) for name, each in _plain(part).items()}}
 
 
 def _preferences(part: _Part) -> dict[str, Any]:

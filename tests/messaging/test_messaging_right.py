@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,17 @@ def test_every_drain_leaves_its_mark_in_the_home(
     (tmp_path / mark.FILE).write_text("no mark")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         send()
+
+
+def test_threads_of_one_process_leave_their_marks_at_once(tmp_path: Path) -> None:
+    def leave(worker: int) -> None:
+        for number in range(200):
+            mark.write(tmp_path, ledger_id="one", epoch=1, mark=1000 * worker + number)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(leave, range(8)))
+    assert [path.name for path in tmp_path.iterdir()] == [mark.FILE]
+    assert mark.read(tmp_path, ledger_id="one", epoch=1) % 1000 == 199
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.policy.pack_file import CHECKSUMS, any_of, load_pack, named_pack
+from leadpipe.policy.pack_file import CHECKSUMS, load_pack, named_pack
 from leadpipe.policy.pack_file import FOLDER as BUILT_IN
+from leadpipe.policy.patterns import Patterns
 
 # Words that the content patterns look for, halves of them, and what may stand between.
 _VOCABULARY = (
@@ -25,6 +26,12 @@ _VOCABULARY = (
     "$5", "5%", "no", "children", "bit.ly", "casino", "wine", "our", "lender", "use", "real", "person", "I'm", "not",
     "bot", "agent", "free", "rate", "guaranteed", "x", "$", "%", " ", " ", " ", "-", ".", "\n", "é", "ideal", "para",
     "familias", "seguro", "refer", "friend", "credit", "at", "closing", "sex", "church", "safe", "neighborhood",
+)  # fmt: skip
+
+
+_SALE_WORDS = (
+    "sale", "SALE", "Sale", "sales", "(sale)", "ſale", "no sale", "offer", "Ofertas", "niños", "NIÑOS", "precio",
+    "İ", "ı", "K", "]", "1", "A", "x", "_", "-", ".", "$", " ", " ", " ", "\n",
 )  # fmt: skip
 
 
@@ -184,13 +191,59 @@ def test_days_with_the_same_parts_share_one_pack() -> None:
 def test_patterns_that_share_a_words_edge_find_what_each_of_them_finds(group: str, words: list[str]) -> None:
     text = "".join(words)
     each = _patterns_of(group)
-    assert bool(load_pack(date(2026, 11, 24)).patterns[group].search(text)) == any(
+    assert load_pack(date(2026, 11, 24)).patterns[group].are_in(text) == any(
         re.search(pattern, text, re.IGNORECASE) for pattern in each
     )
 
 
 def test_a_pattern_of_several_branches_keeps_the_edge_to_its_first() -> None:
-    found = re.compile(any_of([r"\bfoo|bar", r"\bbaz(?:x|y)", r"qux", r"\b[|]z"]))
-    assert [bool(found.search(text)) for text in ("xbar", "xfoo", " foo", "xbazx", "bazy", "xqux", "a|z", "x")] == [
+    found = Patterns([r"\bfoo|bar", r"\bbaz(?:x|y)", r"qux", r"\b[|]z"])
+    assert [found.are_in(text) for text in ("xbar", "xfoo", " foo", "xbazx", "bazy", "xqux", "a|z", "x")] == [
         True, False, True, False, True, True, True, False,
     ]  # fmt: skip
+
+
+# A team writes packs of its own: everything that ``re`` reads is found as ``re`` finds it.
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\b(sale|offer)s?\b",
+        r"\bSALE\b",
+        r"(?-i:SALE)",
+        r"\b(s)ale \1",
+        r"[A-Z]{3}",
+        r"[^a-z ]",
+        r"[0-z]",
+        r"[!-~]x",
+        r"[\w-]+e",
+        r"\bprecio[s]?\b",
+        r"\bni[nñ]os\b",
+        r"[Ññ]",
+        r"\bİ",
+        r"[(]sale[)]",
+        r"\(sale\)",
+        r"[]s]ale",
+        r"(?P<x>sale)",
+        r"(?i:Sale)",
+        r"(?<!no )sale",
+        r"(?=sale)s",
+        r"\x53ale",
+        r"\u0073ale",
+        r"(sale",
+        r"^sale$",
+        r"sale(?# a note)",
+        r"\Sale",
+        r"\Bale",
+    ],
+)
+@given(words=st.lists(st.sampled_from(_SALE_WORDS), max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_any_pattern_finds_together_what_it_finds_alone(pattern: str, words: list[str]) -> None:
+    text = "".join(words)
+    try:
+        alone = re.compile(pattern, re.IGNORECASE)
+    except re.error:
+        with pytest.raises(re.error):
+            Patterns([pattern, r"\bqqq"])
+        return
+    assert Patterns([pattern, r"\bqqq"]).are_in(text) == (alone.search(text) is not None)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,14 @@ def test_a_jump_brings_the_ledger_into_step_whatever_it_said_before(start: Any, 
     assert abs(LedgerClock(ledger_engine).now() - sandbox.world.sandbox.now()) < timedelta(seconds=1)
     jump_all(sandbox.control, None, timedelta(hours=1))
     assert read_offset(ledger_engine) == told.offset
+
+
+def test_a_process_that_moves_the_clock_sees_it_at_once(ledger_engine: Engine) -> None:
+    clock = LedgerClock(ledger_engine)
+    for days in (30, -200, 0):
+        clock.now()
+        set_offset(ledger_engine, timedelta(days=days))
+        assert abs(clock.now() - datetime.now(UTC) - timedelta(days=days)) < timedelta(seconds=30)
 
 
 def test_the_command_moves_both_and_tells_when_they_are_apart(
