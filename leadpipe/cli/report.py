@@ -175,7 +175,7 @@ def believe(connection: Connection, *, now: datetime) -> Believed:
         text(
             """
             select p.person_id,
-              p.outcome <> :early or p.merged_into is not null or p.deleted_at is not null
+              coalesce(p.outcome <> :early, false) or p.merged_into is not null or p.deleted_at is not null
               or exists (select 1 from ledger.messages m where m.person_id = p.person_id)
               or exists (select 1 from ledger.decisions d where d.person_id = p.person_id and d.outcome <> :early)
               or exists (select 1 from ledger.inquiries i where i.person_id = p.person_id and i.outcome <> :early)

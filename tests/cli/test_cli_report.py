@@ -48,13 +48,18 @@ def test_a_person_is_accounted_for_by_a_message_a_decision_or_a_stated_outcome(
     person(ledger_engine, clock, 1)
     person(ledger_engine, clock, 2, outcome="no_contact_point")
     person(ledger_engine, clock, 3)
+    person(ledger_engine, clock, 4, outcome="before_go_live")
     with ledger_engine.begin() as connection:
-        connection.execute(
-            text("insert into ledger.decisions (person_id, plan, outcome, at) values (3, 'new_lead', 'blocked', :now)"),
-            {"now": clock.now()},
-        )
+        for number, outcome in ((3, "blocked"), (4, "before_go_live")):
+            connection.execute(
+                text(
+                    "insert into ledger.decisions (person_id, plan, outcome, at) values (:id, 'new_lead', :out, :now)"
+                ),
+                {"id": number, "out": outcome, "now": clock.now()},
+            )
     with ledger_engine.connect() as connection:
-        assert believe(connection, now=clock.now()).people == {1: False, 2: True, 3: True}
+        # A sandbox's new leads all come after going live: who counts as older was not answered.
+        assert believe(connection, now=clock.now()).people == {1: False, 2: True, 3: True, 4: False}
 
 
 def test_replies_are_counted_by_address_and_waiting_ones_only_after_a_minute(
