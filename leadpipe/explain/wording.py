@@ -219,7 +219,9 @@ RULES = (
     Rule("words", "C42", "an assistant says that it is one, and never denies it", _EVERY),
     Rule("words", "C48", "the brokerage's name in every text to Virginia", ("sms",)),
     Rule("frequency", "C15", "not written to too often", _EVERY),
-    Rule("hours", "C12", "legal hours wherever they may be", _PHONE),
+    Rule("hours", "C11", "federal hours", _PHONE),
+    Rule("hours", "C12", "hours of their state", _PHONE),
+    Rule("hours", "C13", "hours of every place they may be in", _PHONE),
 )
 
 

@@ -19,7 +19,7 @@ from leadpipe.messaging.protocol import State
 from leadpipe.policy.frozen import frozen
 from leadpipe.policy.pack import Pack, PolicySettings
 from leadpipe.policy.pack_file import load_pack
-from leadpipe.policy.verdict import Verdict, is_unjudgeable, judge_many, unjudgeable
+from leadpipe.policy.verdict import QUIET_HOURS, Verdict, is_unjudgeable, judge_many, unjudgeable
 from leadpipe.store import inputs
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def state_for(
     if not untils:
         return State.BLOCKED, first.code, None
     spread = AFTER_OPENING * random.Random(message_id).random()  # noqa: S311 - spreads messages, guards nothing
-    return State.HELD, first.code, max(untils) + (spread if first.rule == "C12" else timedelta(0))
+    return State.HELD, first.code, max(untils) + (spread if first.code in QUIET_HOURS else timedelta(0))
 
 
 def record(

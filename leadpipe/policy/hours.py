@@ -3,7 +3,8 @@
 What lives here: windows on local clocks, their intersection, holidays. What does not: where a person may be
 (``leads.place``), which messages hours bind (``verdict``).
 
-Rules: compliance C11-C13 and section 9. Windows are closed-open and close two minutes early, for the carrier's delay.
+Rules: compliance C11-C13, C31 and section 9. Windows are closed-open and close two minutes early, for the carrier's
+delay.
 """
 
 from __future__ import annotations
@@ -53,6 +54,27 @@ def _first_open(candidates: tuple[Candidate, ...], country: str, at: datetime, p
             return moment
         moment = latest
     return None
+
+
+def rule_of(candidates: tuple[Candidate, ...], country: str, at: datetime, pack: Pack) -> str:
+    """The rule that keeps a message until ``first_open``: the plainest that alone would keep it as long.
+
+    ``C11`` federal hours where they most likely are, ``C12`` their state's, ``C13`` hours of several places at once or
+    of an unknown one, ``C31`` Canada's.
+    """
+    if not candidates:
+        return "C13"
+    return _rule_of(candidates, country, at.replace(second=0, microsecond=0), pack)
+
+
+@lru_cache(maxsize=65536)
+def _rule_of(candidates: tuple[Candidate, ...], country: str, at: datetime, pack: Pack) -> str:
+    if country == "CA":
+        return "C31"
+    opens, likeliest = _first_open(candidates, country, at, pack), candidates[0]
+    if _first_open((Candidate(likeliest.zone, ""),), country, at, pack) == opens:
+        return "C11"
+    return "C12" if _first_open((likeliest,), country, at, pack) == opens else "C13"
 
 
 def is_holiday(day: date, state: str) -> bool:

@@ -23,6 +23,8 @@ from leadpipe.policy.standing import Facts, add_months, facts_of
 PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
 COUNTED_CHANNELS = PHONE_CHANNELS | {"voice", "call"}
 STATE_LIMIT = 3
+# Codes of what waits for the opening hour.
+QUIET_HOURS = frozenset({"quiet_hours", "quiet_hours_unknown_place"})
 _DAY = timedelta(hours=24)
 _UNJUDGEABLE = "unjudgeable_"
 # When to look again at a message that waits for the CRM's opt-outs to be read.
@@ -185,11 +187,13 @@ def _timed(case: Case, place: Place, pack: Pack, settings: PolicySettings) -> li
         opens = _open_at(case, place, free_at, pack, settings)
         found.append(Finding(rule="C15", decision="HOLD", code="frequency", until=opens))
     opens = _open_at(case, place, case.now, pack, settings)
-    if opens is None:
-        found.append(Finding(rule="C12", decision="BLOCK", code="never_open"))
-    elif opens > case.now:
+    if opens is None or opens > case.now:
+        rule = hours.rule_of(place.candidates, place.country, case.now, pack)
         code = "quiet_hours" if place.is_known else "quiet_hours_unknown_place"
-        found.append(Finding(rule="C12", decision="HOLD", code=code, until=opens))
+        if opens is None:
+            found.append(Finding(rule=rule, decision="BLOCK", code="never_open"))
+        else:
+            found.append(Finding(rule=rule, decision="HOLD", code=code, until=opens))
     return found
 
 

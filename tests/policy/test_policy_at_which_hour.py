@@ -61,7 +61,28 @@ def test_at_which_hour(decide: Decide, phone: str | None, now: str, address: dic
     if until is None:
         assert verdict.decision == "ALLOW", verdict.findings
     else:
-        assert (verdict.decision, verdict.rule, verdict.until) == ("HOLD", "C12", at(until))
+        assert (verdict.decision, verdict.until) == ("HOLD", at(until))
+        assert verdict.rule in {"C11", "C12", "C13"}
+
+
+@pytest.mark.parametrize(
+    ("case", "phone", "now", "address", "rule"),
+    [
+        ("Chicago 21:30: no hours of the state's own", "+13125550100", "2026-11-24T03:30:00Z", {"zip": "60614"}, "C11"),
+        ("Chicago 07:00", "+13125550100", "2026-11-24T13:00:00Z", {"zip": "60614"}, "C11"),
+        ("Miami 22:00: closed by both until eight", "+13055550100", "2026-11-24T03:00:00Z", {"zip": "33101"}, "C11"),
+        ("Miami 20:15: the state closes first", "+13055550100", "2026-11-24T01:15:00Z", {"zip": "33101"}, "C12"),
+        ("Houston, Sunday 11:00", "+12815550100", "2026-11-22T17:00:00Z", {"zip": "77084"}, "C12"),
+        ("Los Angeles 18:30, New York number", "+12125550100", "2026-11-25T02:30:00Z", {"zip": "90012"}, "C13"),
+        ("Atlanta 20:15, Miami number", "+13055550100", "2026-11-24T01:15:00Z", {"zip": "30301"}, "C13"),
+        ("nothing known", "+18005550100", "2026-11-24T17:00:00Z", {}, "C13"),
+    ],
+)
+def test_a_hold_names_the_plainest_rule_that_keeps_it_as_long(
+    decide: Decide, case: str, phone: str, now: str, address: dict[str, str], rule: str
+) -> None:
+    verdict = decide(now=now, phone=phone, address=address, consents=[pewc()])
+    assert (verdict.decision, verdict.rule) == ("HOLD", rule), case
 
 
 def test_c14_at_night_email_goes_and_the_text_waits_for_the_morning(decide: Decide) -> None:

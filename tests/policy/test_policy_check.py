@@ -81,7 +81,7 @@ def test_a_case_with_every_field_is_answered_with_every_field() -> None:
 def test_a_held_case_says_until_when_and_by_which_rule() -> None:
     [answer] = answers(check(EXAMPLE | {"now": "2026-11-24T03:30:00Z"}))
     assert (answer["decision"], answer["until"], answer["code"], answer["rule"]) == (
-        "HOLD", "2026-11-24T14:00:00Z", "quiet_hours", "C12",
+        "HOLD", "2026-11-24T14:00:00Z", "quiet_hours", "C11",
     )  # fmt: skip
 
 

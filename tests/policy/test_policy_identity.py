@@ -59,7 +59,7 @@ def test_every_failing_rule_is_kept_and_the_first_in_gate_order_decides(decide: 
         ("C1", "consent_marketing_sms"),
         ("C16", "dnc_unknown"),
         ("C15", "frequency"),
-        ("C12", "quiet_hours"),
+        ("C11", "quiet_hours"),
     ]
 
 
