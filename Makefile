@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MANIFEST := dbt/target/manifest.json
 
-.PHONY: help install browser demo test lint types check lock manifest refusals clean
+.PHONY: help install browser demo test lint types check lock manifest refusals fair-housing clean
 
 help:
 	@echo "make demo     install what is missing and run everything against the sandbox"
 	@echo "make test     install what is missing and run every test"
 	@echo "make check    lint, types, import direction, definitions"
 	@echo "make lock     pin the dependencies again (needs uv)"
+	@echo "make fair-housing train what tells forbidden preferences again after its sentences or its code changed"
 	@echo "make refusals train the model of refusals again after its sentences or its code changed"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -61,6 +62,9 @@ lock:
 
 refusals: $(STAMP)
 	$(BIN)/python -m leadpipe.conversation.refusal_training
+
+fair-housing: $(STAMP)
+	$(BIN)/python -m leadpipe.policy.housing_training
 
 clean:
 	rm -rf $(VENV) dbt/target .pytest_cache .ruff_cache

@@ -139,9 +139,15 @@ def record(
             for s, v in zip(subjects, verdicts, strict=True)
         ),
     )
+    told: set[tuple[str, str]] = set()
     for subject, verdict in zip(subjects, verdicts, strict=True):
         if is_unjudgeable(verdict):
             _tell(connection, subject, verdict, now)
+        step = subject.plan, subject.step
+        # A template that steers is blocked for everybody: once is enough.
+        if step not in told and any(finding.code == "fair_housing" for finding in verdict.findings):
+            told.add(step)
+            _tell_of_words(connection, subject, now)
 
 
 def _tell(connection: Connection, subject: Subject, verdict: Verdict, now: datetime) -> None:
@@ -153,6 +159,20 @@ def _tell(connection: Connection, subject: Subject, verdict: Verdict, now: datet
         body=f"Message {subject.message_id} ({verdict.code}), and maybe others today: see "
         "`leadpipe messages list --state blocked`. This is a fault of leadpipe or of the policy pack.",
         now=now,
+    )
+
+
+def _tell_of_words(connection: Connection, subject: Subject, now: datetime) -> None:
+    raise_alert(
+        connection,
+        kind="fair_housing",
+        dedupe_key=f"fair_housing:{subject.plan}:{subject.step}:{now:%Y-%m-%d}",
+        title="Words that may prefer or steer were blocked",
+        body=f"Plan {subject.plan}, step {subject.step}: message {subject.message_id}, and maybe others today. Read it "
+        f"with `leadpipe explain {subject.message_id}`; write the lead yourself, or change the template "
+        "(docs/policy.md, Words).",
+        now=now,
+        person_id=subject.person_id,
     )
 
 

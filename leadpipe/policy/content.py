@@ -1,8 +1,9 @@
 """What the words themselves may not say, and what they must.
 
 What lives here: the content rules over subject and body (C21, C27, C28, C36, C39-C42, C48). What does not: who may be
-written to, reading links, licence texts, states and claims (``links``, ``licences``, ``home_states``, ``claims``). Lint
-runs a paragraph at a time and is remembered, since a campaign repeats its paragraphs.
+written to, reading links, licence texts, states and claims (``links``, ``licences``, ``home_states``, ``claims``), what
+has learnt to tell forbidden preferences (``housing``). Lint runs a paragraph at a time and is remembered, since a
+campaign repeats its paragraphs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 
 from leadpipe.policy import claims, licences, links
 from leadpipe.policy.case import Case, Listing
@@ -36,6 +38,8 @@ _LINT: tuple[tuple[str, str, str, str], ...] = (
     ("claims", "REVIEW", "claim_unproven", "C41"),
     ("ai_denial", "BLOCK", "ai_denial", "C42"),
 )
+# What the model beside the phrases finds as well.
+_STEERS = ("BLOCK", "fair_housing", "C36")
 RULES = ("C21", "C27", "C28", "C36", "C39", "C40", "C41", "C42", "C48")
 _UNSUBSCRIBE_WORDS = ("unsubscribe", "%%unsubscribe_url%%", "darse de baja", "cancelar la suscripci")
 
@@ -57,11 +61,13 @@ def lint(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> list
         # Words that counsel approved are not linted for money again.
         body = body.replace(offer, "")
     parts = (*body.split("\n\n"), case.subject or "")
-    hits = list(chain.from_iterable(_hits(part, pack) for part in parts))
+    read = [_read(part, pack) for part in parts]
+    hits = list(chain.from_iterable(each.hits for each in read))
     found = list(dict.fromkeys(hits)) if hits else hits
     found += _rebate(case, facts, pack, settings)
     found += _links(parts, settings)
-    found += _listing(case, pack)
+    if case.offered or body != case.body or any(each.says_available for each in read[:-1]):
+        found += _listing(case, pack)
     found += _home(case, body, pack, settings)
     found += _email(case, facts, pack, settings) if case.channel == "email" else _text(case, facts, pack, settings)
     return found
@@ -90,7 +96,7 @@ def _links(parts: Iterable[str], settings: PolicySettings) -> Iterator[Found]:
 def _listing(case: Case, pack: Pack) -> Iterator[Found]:
     """Who offers a home, or says that it can be had, must have looked within a day (C41)."""
     homes = [*case.offered]
-    if any(_says_available(paragraph, pack) for paragraph in (case.body or "").split("\n\n")):
+    if any(_read(paragraph, pack).says_available for paragraph in (case.body or "").split("\n\n")):
         # Words without a home they could be about are of one that nobody looked at.
         homes += [case.listing] if case.listing or not homes else []
     if not all(_is_available(home, case.now, pack) for home in homes):
@@ -136,23 +142,32 @@ def _says_assistant(paragraph: str, pack: Pack) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def _says_available(paragraph: str, pack: Pack) -> bool:
-    return "availability" in pack.patterns and pack.patterns["availability"].are_in(paragraph)
-
-
-@lru_cache(maxsize=65536)
 def _names_way_out(words: str) -> bool:
     return bool(_STOP_HINT.search(words))
 
 
+class _Paragraph(NamedTuple):
+    """What one paragraph or subject says, whoever it is written to."""
+
+    hits: tuple[Found, ...]
+    says_available: bool
+
+
 @lru_cache(maxsize=65536)
-def _hits(paragraph: str, pack: Pack) -> tuple[Found, ...]:
-    words = legible(paragraph)
-    return tuple(
+def _read(paragraph: str, pack: Pack) -> _Paragraph:
+    says_available = "availability" in pack.patterns and pack.patterns["availability"].are_in(paragraph)
+    return _Paragraph(hits=_hits(legible(paragraph), pack), says_available=says_available)
+
+
+def _hits(words: str, pack: Pack) -> tuple[Found, ...]:
+    found = [
         (decision, code, rule)
         for group, decision, code, rule in _LINT
         if group in pack.patterns and pack.patterns[group].are_in(words)
-    )
+    ]
+    if pack.housing is not None and _STEERS not in found and pack.housing.probability(words) >= pack.housing_from:
+        found.insert(0, _STEERS)
+    return tuple(found)
 
 
 def _email(case: Case, facts: Facts, pack: Pack, settings: PolicySettings) -> Iterator[Found]:

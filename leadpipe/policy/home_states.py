@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from leadpipe.leads.place import state_of_code
 
 if TYPE_CHECKING:
-    from leadpipe.policy.pack import PolicySettings
+    from leadpipe.policy.pack import ByState, PolicySettings
 
 # The end of a postal address: a ZIP code or a Canadian postal code, and perhaps the country.
 _POSTAL_CODE = re.compile(
@@ -35,6 +35,11 @@ def licensed_states(settings: PolicySettings) -> frozenset[str] | None:
 
     Who names no licence is taken to have the one of their office's state, and none where nobody knows that state.
     """
-    if settings.licences:
-        return frozenset(dict(settings.licences))
-    return None if settings.office_state is None else frozenset({settings.office_state} - {""})
+    return _licensed(settings.licences, settings.office_state)
+
+
+@lru_cache(maxsize=64)
+def _licensed(licences: ByState | None, office: str | None) -> frozenset[str] | None:
+    if licences:
+        return frozenset(dict(licences))
+    return None if office is None else frozenset({office} - {""})

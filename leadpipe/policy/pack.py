@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from leadpipe.policy.blackout import Blackout
 from leadpipe.policy.home_states import office_state
+from leadpipe.policy.housing import HousingModel
 from leadpipe.policy.links import domain_of
 from leadpipe.policy.patterns import Patterns
 from leadpipe.settings import Settings
@@ -97,6 +98,8 @@ class Pack:
     Attributes:
         version: names the file and the hash of what is in force.
         text: the file.
+        housing: what has learnt to tell forbidden preferences (C36); None in a pack of before it.
+        housing_from: from which probability on it blocks.
         email_rates: None in a pack of before there were any; no verdict depends on it, on the warm-up or the clock.
         warm_up_per_day: aged addresses a day that may get marketing email, by week since the first; then no limit.
     """
@@ -133,6 +136,8 @@ class Pack:
     is_us_whatsapp_marketing_paused: bool
     session_minutes: int
     patterns: Mapping[str, Patterns]
+    housing: HousingModel | None
+    housing_from: float
     email_rates: EmailRates | None
     warm_up_per_day: tuple[int, ...]
     revocation: Revocation | None

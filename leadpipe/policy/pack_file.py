@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from leadpipe.errors import ConfigurationError
+from leadpipe.policy.housing import HousingModel
 from leadpipe.policy.pack import Cap, EmailRates, Hours, Pack, Privacy, Revocation, Window
 from leadpipe.policy.patterns import Patterns
 
@@ -37,6 +38,8 @@ _WITHOUT: Mapping[str, Mapping[str, Any]] = {
     # A pack of before anybody could wish for less judges nobody who did.
     "preferences": {"fewer_email_days": 30, "wait_days": 3},
     "privacy": {"acknowledge_business_days": 10, "done_days": 45},
+    # Before there was a model the list of phrases judged alone.
+    "fair_housing": {"model": None, "from_pct": 100},
 }
 
 _Part = Mapping[str, Any]
@@ -224,6 +227,24 @@ def _content(part: _Part) -> dict[str, Any]:
     return {"patterns": {name: Patterns(each) for name, each in _plain(part).items()}}
 
 
+def _fair_housing(part: _Part) -> dict[str, Any]:
+    name = part["model"]
+    return {"housing": None if name is None else _housing(str(name)), "housing_from": int(part["from_pct"]) / 100}
+
+
+@lru_cache(maxsize=8)
+def _housing(name: str) -> HousingModel:
+    """The weights of one file beside the packs.
+
+    Raises:
+        ValueError: there is no such file, or it holds no weights.
+    """
+    path = FOLDER / name
+    if path.parent != FOLDER or not path.is_file():
+        raise ValueError(f"no weights {name} came along with this leadpipe")
+    return HousingModel.from_text(_as_shipped(path).decode("utf-8"))
+
+
 def _preferences(part: _Part) -> dict[str, Any]:
     return {"fewer_email_days": int(part["fewer_email_days"]), "fewer_email_wait_days": int(part["wait_days"])}
 
@@ -255,6 +276,7 @@ _READERS: dict[str, Callable[[_Part], dict[str, Any]]] = {
     "revocation": lambda part: {"revocation": Revocation(**_plain(part)) if part else None},
     "privacy": lambda part: {"privacy": Privacy(**_plain(part))},
     "preferences": _preferences,
+    "fair_housing": _fair_housing,
     "content": _content,
 }
 

@@ -214,6 +214,17 @@ def test_a_case_that_no_rule_can_read_is_blocked_alone(
     assert alert.kind == "unjudgeable" and str(rows("messages")[1].id) in alert.body
 
 
+def test_c36_words_that_steer_are_blocked_and_a_person_is_told_once_a_step(
+    put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent
+) -> None:
+    words = SMS_BODY + " Perfect for young families."
+    put(*(intent(add_lead(number, pewc=True), "sms", body=words) for number in (1, 2, 3)), intent(add_lead(4)))
+    assert [row.code for row in rows("messages")] == ["fair_housing"] * 3 + [None]
+    [alert] = rows("alerts")
+    assert (alert.kind, alert.person_id) == ("fair_housing", 1)
+    assert f"leadpipe explain {rows('messages')[0].id}" in alert.body
+
+
 def test_few_and_many_are_written_alike(
     put: Put, rows: Rows, add_lead: AddLead, intent: MakeIntent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

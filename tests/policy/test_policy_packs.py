@@ -121,8 +121,9 @@ def test_c45_a_file_that_is_not_the_one_that_came_along_judges_nothing(tmp_path:
 
 def test_the_checksums_are_those_of_the_files_that_come_along() -> None:
     listed = dict(line.split()[::-1] for line in (BUILT_IN / CHECKSUMS).read_text().splitlines())
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in BUILT_IN.glob("*.yaml")}
-    assert listed == found, f"in {BUILT_IN}: sha256sum *.yaml > {CHECKSUMS}"
+    paths = (*BUILT_IN.glob("*.yaml"), *BUILT_IN.glob("*.json"))
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    assert listed == found, f"in {BUILT_IN}: sha256sum *.json *.yaml > {CHECKSUMS}"
 
 
 def test_an_empty_folder_judges_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""What has learnt to tell forbidden preferences (C36): measured by a stranger, blind to names."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from leadpipe.errors import ConfigurationError
+from leadpipe.outreach.template_sources import template_names
+from leadpipe.policy import housing_training
+from leadpipe.policy.content import _read
+from leadpipe.policy.housing import MOST_WORDS, HousingModel, tokens_of
+from leadpipe.policy.pack_file import FOLDER, load_pack
+from tests.people_in_pairs import NAMES
+
+PACK = load_pack(date(2026, 11, 24))
+# Written by somebody who saw neither phrases nor training sentences; whoever mends rules does not read it.
+HELD_OUT = Path(__file__).parent / "held_out" / "fair_housing.yaml"
+
+
+@pytest.fixture(scope="module")
+def model() -> HousingModel:
+    assert PACK.housing is not None
+    return PACK.housing
+
+
+def is_blocked(words: str) -> bool:
+    return any(code == "fair_housing" for _, code, _ in _read(words, PACK).hits)
+
+
+def test_of_a_strangers_sentences_most_forbidden_ones_are_blocked_and_few_others() -> None:
+    sentences = yaml.safe_load(HELD_OUT.read_text(encoding="utf-8"))
+    blocked = [is_blocked(words) for words in sentences["blocked"]]
+    clean = [is_blocked(words) for words in sentences["clean"]]
+    assert (len(blocked), len(clean)) == (250, 500)
+    assert sum(blocked) / len(blocked) >= 0.5
+    assert sum(clean) / len(clean) <= 0.06
+
+
+def test_the_weights_are_those_of_the_sentences_and_the_code_as_they_stand(model: HousingModel) -> None:
+    assert model.trained_on == housing_training.digest(), "make fair-housing"
+
+
+def test_training_gives_the_same_bytes_again() -> None:
+    pairs = housing_training.sentences()[::12]
+    texts = [housing_training.train(pairs, trained_on="x").as_text() for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert HousingModel.from_text(texts[0]).as_text() == texts[0]
+    with pytest.raises(ValueError, match="no weights"):
+        HousingModel.from_text('{"weights": []}')
+
+
+def test_who_is_written_to_changes_nothing(model: HousingModel) -> None:
+    for words in ("Hi {}, are you still looking to buy in Houston?", "{} would love to show you the house on Tuesday."):
+        found = {name: model.probability(words.format(name)) for name, _ in NAMES}
+        assert len(set(found.values())) == 1, found
+
+
+def test_names_of_people_and_places_are_not_learnt(model: HousingModel) -> None:
+    texts = [words for words, _ in housing_training.sentences()]
+    names = housing_training.names_in(texts)
+    assert {"garcia", "jamal", "priya", "hialeah"} <= names
+    assert names.isdisjoint({"jewish", "christian", "hispanic", "mexican", "section"})
+    known = {part for feature in model.weights for part in feature.split(" ")}
+    assert known.isdisjoint(names)
+
+
+def test_a_long_paragraph_is_read_sentence_by_sentence(model: HousingModel) -> None:
+    plain = "The kitchen was redone in 2021 and the roof is four years old. " * 6
+    worst = "This street would suit a young Christian family with kids much better than older folks."
+    assert len(tokens_of(plain)) > MOST_WORDS
+    assert model.probability(plain + worst) == model.probability(worst) > model.probability(plain)
+
+
+@pytest.mark.parametrize("name", sorted(template_names()))
+def test_no_template_that_comes_along_comes_near(name: str, model: HousingModel) -> None:
+    folder = Path(template_names.__code__.co_filename).parent / "templates"
+    for path in folder.rglob(f"{name}*"):
+        for paragraph in path.read_text(encoding="utf-8").split("\n\n"):
+            assert model.probability(paragraph) < PACK.housing_from / 2, paragraph
+
+
+def test_a_pack_that_names_other_weights_cannot_judge(tmp_path: Path) -> None:
+    newest = sorted(FOLDER.glob("*.yaml"))[-1]
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "packs", ignore=shutil.ignore_patterns("SHA256SUMS")))
+    text = newest.read_text(encoding="utf-8")
+    for named in ("fair_housing-00000000.json", "../pack.py"):
+        (folder / newest.name).write_text(text.replace(next(FOLDER.glob("*.json")).name, named), encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=f"part fair_housing .*no weights {named}"):
+            load_pack(date(2026, 11, 24 + len(named) % 2), folder)
