@@ -130,8 +130,12 @@ _PEOPLE: LiteralString = """
     ) i using (person_id)
     left join (
       select distinct on (o.person_id) o.person_id, c.address
-      from ledger.person_contact_points o join ledger.contact_points c on c.id = o.contact_point_id
-      where o.person_id = any(%(people)s::bigint[]) and o.detached_at is null and c.kind = 'phone'
+      from ledger.person_contact_points o
+      cross join lateral (
+        -- one look each: joined, all contact points would be read for every batch of some thousand people
+        select id, address from ledger.contact_points where id = o.contact_point_id and kind = 'phone' offset 0
+      ) c
+      where o.person_id = any(%(people)s::bigint[]) and o.detached_at is null
       order by o.person_id, o.rank, c.id
     ) phone using (person_id)
     where p.person_id = any(%(people)s::bigint[])

@@ -29,7 +29,10 @@ _PEOPLE = text(
     ), points as materialized (
       select o.person_id, o.rank, c.id, c.kind, c.address, c.is_relay or c.is_role as is_indirect
       from ledger.person_contact_points o
-      join ledger.contact_points c on c.id = o.contact_point_id
+      cross join lateral (
+        -- one look each: joined, all contact points would be read for every chunk of some thousand people
+        select * from ledger.contact_points where id = o.contact_point_id offset 0
+      ) c
       where o.person_id = any(cast(:ids as bigint[])) and o.detached_at is null
     ), suppressed as (
       select distinct on (s.contact_point_id, each.channel) s.contact_point_id, each.channel, s.action

@@ -47,11 +47,16 @@ _AT_POINTS = text(
 _REFUSED = text(
     """
     select distinct o.person_id
-    from ledger.suppressions s join ledger.person_contact_points o on o.contact_point_id = s.contact_point_id
-    where s.action = 'suppress' and s.source = any(cast(:sources as text[]))
-      and o.detached_reason is distinct from 'wrong_number'
+    from ledger.person_contact_points o
+    cross join lateral (
+      -- one look each: joined, all suppressions would be read for every chunk of some thousand people
+      select * from ledger.suppressions s where s.contact_point_id = o.contact_point_id
+        and s.action = 'suppress' and s.source = any(cast(:sources as text[]))
+        and (cast(:by as timestamptz) is null or s.at <= :by)
+      offset 0
+    ) s
+    where o.detached_reason is distinct from 'wrong_number'
       and o.person_id = any(cast(:ids as bigint[]))
-      and (cast(:by as timestamptz) is null or s.at <= :by)
       and not exists (
         select 1 from ledger.suppressions l
         where l.contact_point_id = s.contact_point_id and l.action = 'lift' and (l.at, l.id) > (s.at, s.id)

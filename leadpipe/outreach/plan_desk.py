@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from leadpipe.outreach.facts import PersonRow
     from leadpipe.outreach.plan import Plan
+    from leadpipe.outreach.plan_inputs import Scores
     from leadpipe.settings import Settings
 
 
@@ -50,12 +51,10 @@ class Chunk:
     Attributes:
         number: place among all chunks.
         cohorts: first day of the month of creation by person id, in the order of planning.
-        scores: scores in force by person id; who has none is left out.
     """
 
     number: int
     cohorts: Mapping[int, date]
-    scores: Mapping[int, Score]
 
 
 class Desk:
@@ -72,9 +71,11 @@ class Desk:
         plans: Mapping[str, Plan],
         settings: Settings,
         now: datetime,
+        scores: Scores,
         market: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self._connection, self._settings, self._now, self._market = connection, settings, now, market
+        self._connection, self._settings, self._now = connection, settings, now
+        self._scores, self._market = scores, market
         self._nightly = nightly.in_order(plans)
         self._night = nightly.night_of(plans, settings, now)
         self._day = now.astimezone(ZoneInfo(settings.team_timezone)).date()
@@ -84,10 +85,11 @@ class Desk:
         """The rows of these people, and how many there are of each outcome."""
         rows = people(self._connection, chunk.cohorts, now=self._now)
         history = read_history(self._connection, rows.values(), self._nightly)
+        scores = self._scores.of(chunk.cohorts)
         made = [
             row
             for person_id, cohort in chunk.cohorts.items()
-            for row in self._person(rows[person_id], cohort, chunk.scores.get(person_id), history)
+            for row in self._person(rows[person_id], cohort, scores.get(person_id), history)
         ]
         return queue.as_table(made), Counter(row.outcome for row in made)
 

@@ -8,7 +8,7 @@ Planning has no side effect on anyone: it reads the ledger and replaces rows of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -29,7 +29,7 @@ from leadpipe.outreach.variables import LANGUAGES
 from leadpipe.store import inputs, ledger
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from leadpipe.clock import Clock
     from leadpipe.outreach.plan import Plan
@@ -52,6 +52,13 @@ _PEOPLE = text(
     select person_id, cohort from cohorts
     where cast(:every as boolean) or cohort = any(cast(:cohorts as date[]))
     order by cohort, person_id
+    """
+)
+_COUNT_PEOPLE = text(
+    """
+    select count(*) from ledger.people
+    where cast(:every as boolean)
+      or cast(date_trunc('month', crm_created_at at time zone 'UTC') as date) = any(cast(:cohorts as date[]))
     """
 )
 # One message goes to an address that several records have: whoever shares one is planned by one process.
@@ -93,6 +100,7 @@ class _Office:
     snapshot: str
     settings: Settings
     now: datetime
+    scores: Scores
     market: Market
     points_taken: frozenset[tuple[int, str]]
     folder: Path
@@ -127,35 +135,40 @@ def plan(
     scores, market = scores_and_market(lake, now)
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         values = {"every": cohorts is None, "cohorts": list(cohorts or ())}
-        found: dict[int, date] = {row[0]: row[1] for row in connection.execute(_PEOPLE, values)}
-        report.count_people = len(found)
-        report.cohorts = tuple(sorted(set(found.values()) | set(cohorts or ())))
-        desk = Desk(connection, plans=plans, settings=settings, now=now, market=market)
+        report.count_people = connection.execute(_COUNT_PEOPLE, values).scalar_one()
+        desk = Desk(connection, plans=plans, settings=settings, now=now, scores=scores, market=market)
         if cohorts is not None:
             since = now - queue.PLANNED_WITHIN
             desk.points_taken |= queue.points_planned(lake, planned_since=since, outside=cohorts)
-        count = min(processes.count_processors(), MAX_PROCESSES) if len(found) > FEW else 1
+        count = min(processes.count_processors(), MAX_PROCESSES) if report.count_people > FEW else 1
+
+        def read() -> dict[int, date]:
+            found = _cohorts_of(connection, values)
+            report.cohorts = tuple(sorted(set(found.values()) | set(cohorts or ())))
+            return found
 
         def fill(folder: Path) -> int:
             if count == 1:
-                done = (_write(folder, chunk, desk) for chunk in _chunks(found.items(), scores))
-                return _counted(done, report)
+                return _counted((_write(folder, chunk, desk) for chunk in _chunks(read().items())), report)
             office = _Office(
                 database_url=engine.url.render_as_string(hide_password=False),
                 snapshot=connection.execute(text("select pg_export_snapshot()")).scalar_one(),
                 settings=settings,
                 now=now,
+                scores=scores,
                 market=market,
                 points_taken=frozenset(desk.points_taken),
                 folder=folder,
             )
             with processes.started(_at_another_desk, office, count=count) as others:
+                # They start while the people are read.
+                found = read()
                 sharing = found.keys() & set(connection.execute(_SHARING).scalars())
                 alone = ((person_id, cohort) for person_id, cohort in found.items() if person_id not in sharing)
                 together = ((person_id, cohort) for person_id, cohort in found.items() if person_id in sharing)
                 # The others begin before this process does its own part; their files are numbered after it.
-                rest = others.answers(_chunks(alone, scores, begin=ceil(len(sharing) / CHUNK)))
-                first = [_write(folder, chunk, desk) for chunk in _chunks(together, scores)]
+                rest = others.answers(_chunks(alone, begin=ceil(len(sharing) / CHUNK)))
+                first = [_write(folder, chunk, desk) for chunk in _chunks(together)]
                 return _counted(first, report) + _counted(rest, report)
 
         report.count_rows = queue.replace(lake, fill, cohorts=cohorts)
@@ -168,7 +181,9 @@ def _at_another_desk(office: _Office) -> Callable[[Chunk], tuple[int, Counter[st
     connection = engine.connect().execution_options(isolation_level="REPEATABLE READ")
     connection.exec_driver_sql(f"set transaction snapshot '{office.snapshot}'")
     plans = load_plans(office.settings.plans_path)
-    desk = Desk(connection, plans=plans, settings=office.settings, now=office.now, market=office.market)
+    desk = Desk(
+        connection, plans=plans, settings=office.settings, now=office.now, scores=office.scores, market=office.market
+    )
     desk.points_taken |= office.points_taken
     return partial(_write, office.folder, desk=desk)
 
@@ -190,10 +205,17 @@ def _counted(done: Iterable[tuple[int, Counter[str]]], report: Planned) -> int:
     return count
 
 
-def _chunks(found: Iterable[tuple[int, date]], scores: Scores, *, begin: int = 0) -> Iterator[Chunk]:
+def _cohorts_of(connection: Connection, values: Mapping[str, Any]) -> dict[int, date]:
+    """Everybody to plan with the month they came in, in the order of planning."""
+    months: dict[date, date] = {}
+    # One object a month: it travels to the other processes once a chunk.
+    return {row[0]: months.setdefault(row[1], row[1]) for row in connection.execute(_PEOPLE, values)}
+
+
+def _chunks(found: Iterable[tuple[int, date]], *, begin: int = 0) -> Iterator[Chunk]:
     waiting, number = iter(found), begin
     while cohorts := dict(islice(waiting, CHUNK)):
-        yield Chunk(number=number, cohorts=cohorts, scores=scores.of(cohorts))
+        yield Chunk(number=number, cohorts=cohorts)
         number += 1
 
 

@@ -20,6 +20,7 @@ from leadpipe.policy.case import Case, Listing
 from leadpipe.policy.home_states import licensed_states
 from leadpipe.policy.legible import legible
 from leadpipe.policy.pack import Pack, PolicySettings
+from leadpipe.policy.patterns import Patterns
 from leadpipe.policy.standing import Facts
 
 # A hint at STOP at least so often (C28, project policy).
@@ -159,12 +160,21 @@ def _read(paragraph: str, pack: Pack) -> _Paragraph:
     return _Paragraph(hits=_hits(legible(paragraph), pack), says_available=says_available)
 
 
+@lru_cache(maxsize=16)
+def _all_patterns(pack: Pack) -> Patterns:
+    """The patterns of every group together: most paragraphs hold none, and one look says so."""
+    groups = (pack.patterns[group].patterns for group, *_ in _LINT if group in pack.patterns)
+    return Patterns(list(chain.from_iterable(groups)))
+
+
 def _hits(words: str, pack: Pack) -> tuple[Found, ...]:
-    found = [
-        (decision, code, rule)
-        for group, decision, code, rule in _LINT
-        if group in pack.patterns and pack.patterns[group].are_in(words)
-    ]
+    found: list[Found] = []
+    if _all_patterns(pack).are_in(words):
+        found = [
+            (decision, code, rule)
+            for group, decision, code, rule in _LINT
+            if group in pack.patterns and pack.patterns[group].are_in(words)
+        ]
     if pack.housing is not None and _STEERS not in found and pack.housing.probability(words) >= pack.housing_from:
         found.insert(0, _STEERS)
     return tuple(found)

@@ -34,6 +34,7 @@ class Patterns:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        self.patterns = tuple(patterns)
         lowered = [pattern for pattern in patterns if _may_be_lowered(pattern)]
         others = [pattern for pattern in patterns if pattern not in lowered]
         self._lowered = re.compile(any_of([_without_groups(pattern) for pattern in lowered])) if lowered else None

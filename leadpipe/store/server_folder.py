@@ -33,6 +33,7 @@ shared_buffers = 256MB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 effective_cache_size = 2GB
+random_page_cost = 1.1
 fsync = on
 wal_compression = on
 min_wal_size = 1GB

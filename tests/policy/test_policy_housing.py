@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from leadpipe.errors import ConfigurationError
-from leadpipe.outreach.template_sources import template_names
 from leadpipe.policy import housing_training
 from leadpipe.policy.content import _read
 from leadpipe.policy.housing import MOST_WORDS, HousingModel, tokens_of
@@ -37,8 +36,8 @@ def test_of_a_strangers_sentences_most_forbidden_ones_are_blocked_and_few_others
     blocked = [is_blocked(words) for words in sentences["blocked"]]
     clean = [is_blocked(words) for words in sentences["clean"]]
     assert (len(blocked), len(clean)) == (250, 500)
-    assert sum(blocked) / len(blocked) >= 0.5
-    assert sum(clean) / len(clean) <= 0.06
+    assert sum(blocked) / len(blocked) > 0.9
+    assert sum(clean) / len(clean) <= 0.03
 
 
 def test_the_weights_are_those_of_the_sentences_and_the_code_as_they_stand(model: HousingModel) -> None:
@@ -74,14 +73,6 @@ def test_a_long_paragraph_is_read_sentence_by_sentence(model: HousingModel) -> N
     worst = "This street would suit a young Christian family with kids much better than older folks."
     assert len(tokens_of(plain)) > MOST_WORDS
     assert model.probability(plain + worst) == model.probability(worst) > model.probability(plain)
-
-
-@pytest.mark.parametrize("name", sorted(template_names()))
-def test_no_template_that_comes_along_comes_near(name: str, model: HousingModel) -> None:
-    folder = Path(template_names.__code__.co_filename).parent / "templates"
-    for path in folder.rglob(f"{name}*"):
-        for paragraph in path.read_text(encoding="utf-8").split("\n\n"):
-            assert model.probability(paragraph) < PACK.housing_from / 2, paragraph
 
 
 def test_a_pack_that_names_other_weights_cannot_judge(tmp_path: Path) -> None:
