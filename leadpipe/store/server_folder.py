@@ -29,6 +29,7 @@ SOCKET_PATH_LIMIT = 107
 CONFIG = """\
 listen_addresses = ''
 max_connections = 300
+shared_buffers = 256MB
 work_mem = 16MB
 maintenance_work_mem = 128MB
 effective_cache_size = 2GB
@@ -48,18 +49,6 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 """
-
-
-# Of a machine's memory one part in so many, within bounds: planning a million leads reads a gigabyte of rows again and
-# again, and a small machine has other uses for it.
-SHARED_PART = 24
-SHARED_MB = (256, 1024)
-
-
-def shared_buffers_mb(memory_bytes: int) -> int:
-    """Memory that the server keeps pages in, on a machine with so much of it."""
-    least, most = SHARED_MB
-    return min(max(memory_bytes // SHARED_PART // 2**20, least), most)
 
 
 class ServerFolder:
@@ -175,11 +164,7 @@ class ServerFolder:
 
     def write_config(self) -> None:
         """Write our settings; before each start, so that a moved home and a newer leadpipe take effect."""
-        import psutil
-
-        memory = shared_buffers_mb(psutil.virtual_memory().total)
-        own = f"shared_buffers = {memory}MB\nunix_socket_directories = '{self.socket}'\n"
-        self.write(self.data / "leadpipe.conf", CONFIG + own)
+        self.write(self.data / "leadpipe.conf", CONFIG + f"unix_socket_directories = '{self.socket}'\n")
 
     def write(self, path: Path, text: str) -> None:
         """Replace one file of the server's in a single step."""

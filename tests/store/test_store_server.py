@@ -21,7 +21,7 @@ import pytest
 
 from leadpipe.errors import ConfigurationError, TransientError
 from leadpipe.store.server import NO_SUCH_PID, EmbeddedServer
-from leadpipe.store.server_folder import SOCKET_PATH_LIMIT, ServerFolder, shared_buffers_mb, socket_folder
+from leadpipe.store.server_folder import SOCKET_PATH_LIMIT, ServerFolder, socket_folder
 
 REPOSITORY = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -356,20 +356,3 @@ def test_a_server_is_never_stopped_by_those_who_only_use_it(old_home: Callable[[
     assert EmbeddedServer(home).status().pid == pid
     assert EmbeddedServer(home).stop() is True
     assert EmbeddedServer(home).stop() is False
-
-
-@pytest.mark.parametrize(("memory_gb", "wanted_mb"), [(1, 256), (4, 256), (12, 512), (24, 1024), (512, 1024)])
-def test_the_server_keeps_pages_in_a_share_of_the_memory(memory_gb: int, wanted_mb: int) -> None:
-    assert shared_buffers_mb(memory_gb * 2**30) == wanted_mb
-
-
-def test_a_server_runs_with_our_settings(new_home: Callable[[str], Path]) -> None:
-    home = new_home("home")
-    with psycopg.connect(EmbeddedServer(home).ensure_running()) as connection:
-        cost = connection.execute("show random_page_cost").fetchone()
-        found = connection.execute(
-            "select setting::int / 128 from pg_settings where name = 'shared_buffers'"
-        ).fetchone()
-    EmbeddedServer(home).stop()
-    assert cost == ("1.1",)
-    assert found == (shared_buffers_mb(psutil.virtual_memory().total),)
