@@ -234,9 +234,9 @@ class _Facts:
         )
         self._points: dict[int, tuple[Any, ...]] = {row[0]: row for row in points}
         self._people: dict[int, tuple[Any, ...]] = {row[0]: row for row in people}
-        self._consents: dict[int, list[tuple[int | None, Consent]]] = defaultdict(list)
+        self._consents: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
         for row in consents:
-            self._consents[row[0]].append((row[1], _consent(row)))
+            self._consents[row[0]].append(row)
         self._suppressions: dict[int, dict[str, _Refusal]] = defaultdict(dict)
         for point, *refusal in suppressions:
             self._suppressions[point][refusal[0]] = _Refusal(*refusal)
@@ -324,11 +324,15 @@ class _Facts:
         return found | {"state_lists": tuple(lists)}
 
     def _consents_of(self, subject: Subject) -> tuple[Consent, ...]:
-        """The person's own consents that are for any address or for this one; nobody else's transfer (C29)."""
+        """The person's own consents that are for any address or for this one; nobody else's transfer (C29).
+
+        Of the channel only, whatever else is judged at the same time: a message's case is the same alone.
+        """
         found = self._consents.get(subject.person_id)
         if not found:
             return ()
-        return tuple([consent for point, consent in found if point is None or point == subject.contact_point_id])
+        reach, mine = _REACHED_BY[subject.channel], (None, subject.contact_point_id)
+        return tuple([_consent(row) for row in found if row[4] in reach and row[1] in mine])
 
     def _suppressions_of(self, subject: Subject) -> tuple[Suppression, ...]:
         """Refusals that stand.

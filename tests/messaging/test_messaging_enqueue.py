@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from leadpipe.clock import FixedClock
 from leadpipe.messaging import enqueue as module
 from leadpipe.messaging import entry
+from leadpipe.messaging.cases import read_cases, subject_of
 from leadpipe.messaging.enqueue import Enqueued, enqueue
 from leadpipe.messaging.suppression import suppress
 from leadpipe.settings import Settings
@@ -223,6 +225,18 @@ def test_c36_words_that_steer_are_blocked_and_a_person_is_told_once_a_step(
     [alert] = rows("alerts")
     assert (alert.kind, alert.person_id) == ("fair_housing", 1)
     assert f"leadpipe explain {rows('messages')[0].id}" in alert.body
+
+
+def test_a_case_holds_the_consents_of_its_channel_whatever_is_judged_beside_it(
+    ledger_engine: Engine, add_lead: AddLead, intent: MakeIntent, live_settings: Settings, clock: FixedClock
+) -> None:
+    lead = add_lead(1, pewc=True)
+    subjects = [subject_of(intent(lead, channel)) for channel in ("email", "sms", "whatsapp")]
+    with ledger_engine.connect() as connection:
+        read = partial(read_cases, connection, now=clock.now(), settings=live_settings)
+        together, alone = read(subjects), [case for subject in subjects for case in read([subject])]
+    assert together == alone
+    assert [len(case.consents) for case in together][:2] == [0, 1]
 
 
 def test_few_and_many_are_written_alike(
