@@ -238,14 +238,15 @@ def ask_to_stop(home: Path, *, timeout_seconds: float) -> bool:
     """
     if not is_supervised(home):
         return False
-    pid = int(_state(home).get("pid", 0))
-    if pid:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout_seconds
+    pid, deadline = 0, time.monotonic() + timeout_seconds
     while is_supervised(home):
+        # One that has just begun holds the home before it has written down who it is.
+        if not pid and (pid := int(_state(home).get("pid", 0))):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         if time.monotonic() > deadline:
-            raise TransientError(f"process {pid} does not stop after {timeout_seconds:.0f} s; end it with `kill {pid}`")
+            who, how = (f"process {pid}", f"; end it with `kill {pid}`") if pid else ("who holds this home", "")
+            raise TransientError(f"{who} does not stop after {timeout_seconds:.0f} s{how}")
         time.sleep(0.1)
     return True
 

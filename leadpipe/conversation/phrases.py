@@ -30,6 +30,7 @@ _ENDINGS_ES = (
 )
 
 OPT_OUT: tuple[str, ...] = (
+    r"^(please )?(stop|cancel|quit|end|unsubscribe|alto|parar|basta|cancelar)( (it|this|please|now))?( (but|pero|and|y))?( many| muchas| so much)? ?(thanks|thank you|thx|ty|gracias)( (so|very) much)?( (for|por) .{0,40})?$",
     rf"(?<!dont )(?<!never )(?<!cant )(?<!didnt )(?<!did you )(?<!not )(?<!wont )\b(stop|quit|cease|discontinue|halt) {_BETWEEN}{_WRITING}\b",
     rf"(?<!why )(?<!they )(?<!you )(?<!we )(?<!i )(?<!he )(?<!she )\b(dont|never|no longer|not to|not) (ever |you |u |please |even |you ever )?{_VERB}\b"
     r"(?! (before|after|until|till|during|on (the )?weekends?|at (work|night|\d)|if|\w+ (before|after|until|till|during|at (work|night))))",

@@ -36,11 +36,13 @@ _PEOPLE = text(
       where o.person_id = any(cast(:ids as bigint[])) and o.detached_at is null
     ), suppressed as (
       select distinct on (s.contact_point_id, each.channel) s.contact_point_id, each.channel, s.action
-      from ledger.suppressions s
+      from points p
+      cross join lateral (
+        select * from ledger.suppressions where contact_point_id = p.id
+          and (cast(:by as timestamptz) is null or at <= :by) offset 0
+      ) s
       cross join lateral unnest(
         case s.channel when 'all' then array['email', 'sms', 'whatsapp'] else array[s.channel] end) each(channel)
-      where s.contact_point_id in (select id from points)
-        and (cast(:by as timestamptz) is null or s.at <= :by)
       order by s.contact_point_id, each.channel, s.at desc, s.id desc
     ), reach as (
       select p.*,

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from leadpipe.errors import BadRecord
-from leadpipe.policy.case import Case
+from leadpipe.errors import BadRecord, ConfigurationError
+from leadpipe.policy.case_reading import read_case
 from leadpipe.policy.pack import PolicySettings
 from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import Verdict, judge
@@ -25,14 +25,19 @@ def check_lines(lines: Iterable[str], settings: PolicySettings) -> Iterator[dict
         try:
             row = json.loads(line)
             case_id = row.get("id")
-            case = Case.from_json(row)
+            case = read_case(row)
         except (json.JSONDecodeError, AttributeError, TypeError, KeyError) as error:
             yield {"line": number, "id": case_id, "error": f"line {number} is no case: {error}"}
             continue
         except BadRecord as error:
             yield {"line": number, "id": case_id, "error": f"line {number}: {error}"}
             continue
-        yield as_json(case.id, judge(case, pack=load_pack(case.now.date()), settings=settings))
+        try:
+            pack = load_pack(case.now.date())
+        except ConfigurationError as error:
+            yield {"line": number, "id": case_id, "error": f"line {number}: field now: {error}"}
+            continue
+        yield as_json(case.id, judge(case, pack=pack, settings=settings))
 
 
 def as_json(case_id: str, verdict: Verdict) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from leadpipe.policy.legible import legible
 
 # In a stem so many letters: "family" and "families" share one.
 STEM = 5
-# A paragraph longer than the sentences learnt from is read sentence by sentence.
-MOST_WORDS = 48
 _TOKEN = re.compile(r"[a-z]+|\d+")
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
 # In the place of a word that stands in no feature.
@@ -45,10 +43,10 @@ class HousingModel:
         self._score = lru_cache(maxsize=65536)(self._sum)
 
     def probability(self, words: str) -> float:
-        """How likely these words, or the worst sentence of a long paragraph, may not be said: 0 to 1."""
-        tokens = tokens_of(words)
-        if len(tokens) <= MOST_WORDS:
-            return self._score(self._seen(tokens))
+        """How likely the worst sentence of these words may not be said: 0 to 1.
+
+        Each is read for itself: what is said beside it makes no sentence better.
+        """
         parts = [tokens_of(part) for part in _SENTENCE.split(words)]
         return max((self._score(self._seen(part)) for part in parts if part), default=0.0)
 

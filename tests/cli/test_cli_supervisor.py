@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from leadpipe.cli import supervisor as supervisor_module
-from leadpipe.cli.supervisor import Service, ask_to_stop, end_left_overs, is_supervised, supervising
+from leadpipe.cli.supervisor import Service, ask_to_stop, end_left_overs, is_supervised, services_alive, supervising
 from leadpipe.errors import ConfigurationError, TransientError
 
 # A service that starts a worker of its own, writes both process ids and stays.
@@ -166,7 +166,8 @@ with stop_signals() as stop, supervising(home) as supervisor:
 def supervisor_process(home: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", textwrap.dedent(KILLED_SUPERVISOR), str(home), PARENT]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    until(lambda: len(pids(home)) == 1)
+    # The service may have written first.
+    until(lambda: len(pids(home)) == 1 and services_alive(home) == {"worker": True})
     return process
 
 
@@ -216,6 +217,16 @@ def test_a_copied_home_ends_nothing_of_the_one_it_was_copied_from(tmp_path: Path
     process.kill()
     process.wait()
     assert end_left_overs(home) == 1
+
+
+def test_a_supervisor_that_has_just_begun_is_asked_once_it_says_who_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = supervisor_process(tmp_path)
+    told, read = iter([{}, {}]), supervisor_module._state
+    monkeypatch.setattr(supervisor_module, "_state", lambda home: next(told, None) or read(home))
+    assert ask_to_stop(tmp_path, timeout_seconds=20)
+    assert process.wait(5) == 0
 
 
 def test_asking_a_supervisor_to_stop_waits_until_everything_is_gone(tmp_path: Path) -> None:

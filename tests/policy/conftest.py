@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from leadpipe.policy.case import Case
+from leadpipe.policy.case_reading import read_case
 from leadpipe.policy.pack import DEMO_POLICY, PolicySettings
 from leadpipe.policy.pack_file import load_pack
 from leadpipe.policy.verdict import Verdict, judge
@@ -70,7 +71,7 @@ def case_of(**fields: Any) -> Case:
     row = {"id": "c", "now": "2026-11-24T16:00:00Z", "channel": "sms", "purpose": "marketing", "contact": contact}
     row |= fields
     # The number was looked up on the day and is still theirs, unless the case is about that.
-    return Case.from_json({"reassigned": {"checked_at": row["now"], "result": "no"}} | row)
+    return read_case({"reassigned": {"checked_at": row["now"], "result": "no"}} | row)
 
 
 @pytest.fixture

@@ -104,6 +104,20 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("a date that is none", BARE | {"dnc": {"listed": True, "checked_at": "soon"}}, "'soon' is no date"),
     ("a strange answer", BARE | {"reassigned": {"result": "maybe"}}, "'maybe' is none of yes, no, no_data"),
     ("a list of no state", BARE | {"state_lists": [{"listed": True}]}, "each entry names a state"),
+    ("a phone as a number", BARE | {"contact": {"phone": 13125550100}}, "field contact.phone: 13125550100 is no text"),
+    ("a contact as text", BARE | {"contact": "a@b.co"}, "field contact: 'a@b.co' is no object"),
+    ("words as a number", BARE | {"body": 42}, "field body: 42 is no text"),
+    ("consents as texts", BARE | {"consents": ["pewc"]}, "is no list of objects"),
+    ("a misspelt field", BARE | {"supressions": []}, "field supressions is unknown; did you mean suppressions"),
+    (
+        "a place beside its address",
+        BARE | {"contact": {"email": "a@b.co", "zip": "60614"}},
+        "belongs into contact.address",
+    ),
+    ("a strange direction", BARE | {"history": [{"direction": "up"}]}, "'up' is neither in nor out"),
+    ("a list's answer in words", BARE | {"dnc": {"listed": "no"}}, "field listed: 'no' is neither true nor false"),
+    ("a flag in words", BARE | {"is_template": "false"}, "field is_template: 'false' is neither"),
+    ("a day that no pack covers", BARE | {"now": "2019-11-24T16:00:00Z"}, "is missing on 2019-11-24"),
     ("a strange time", BARE | {"suppressions": [{"channel": "sms", "at": "soon"}]}, "field at"),
 ]
 

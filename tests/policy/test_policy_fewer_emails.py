@@ -10,6 +10,7 @@ import pytest
 
 from leadpipe.errors import BadRecord
 from leadpipe.policy.case import Case, Contact, HistoryItem
+from leadpipe.policy.case_reading import read_case
 from leadpipe.policy.frozen import frozen, thawed
 from leadpipe.policy.pack import DEMO_POLICY
 from leadpipe.policy.pack_file import load_pack
@@ -90,6 +91,6 @@ def test_a_case_of_json_may_name_it() -> None:
         "purpose": "marketing",
         "contact": {"email": "a@b.co"},
     }
-    assert Case.from_json({**row, "email_gap_days": 30}).email_gap_days == 30
+    assert read_case({**row, "email_gap_days": 30}).email_gap_days == 30
     with pytest.raises(BadRecord, match="email_gap_days"):
-        Case.from_json({**row, "email_gap_days": "often"})
+        read_case({**row, "email_gap_days": "often"})

@@ -12,7 +12,7 @@ import yaml
 from leadpipe.errors import ConfigurationError
 from leadpipe.policy import housing_training
 from leadpipe.policy.content import _read
-from leadpipe.policy.housing import MOST_WORDS, HousingModel, tokens_of
+from leadpipe.policy.housing import HousingModel
 from leadpipe.policy.pack_file import FOLDER, load_pack
 from tests.people_in_pairs import NAMES
 
@@ -68,11 +68,18 @@ def test_names_of_people_and_places_are_not_learnt(model: HousingModel) -> None:
     assert known.isdisjoint(names)
 
 
-def test_a_long_paragraph_is_read_sentence_by_sentence(model: HousingModel) -> None:
-    plain = "The kitchen was redone in 2021 and the roof is four years old. " * 6
-    worst = "This street would suit a young Christian family with kids much better than older folks."
-    assert len(tokens_of(plain)) > MOST_WORDS
-    assert model.probability(plain + worst) == model.probability(worst) > model.probability(plain)
+@pytest.mark.parametrize("between", [" ", "\n", "  "])
+def test_what_is_said_beside_a_sentence_makes_it_no_better(model: HousingModel, between: str) -> None:
+    before, after = "The kitchen was redone in 2021 and the roof is four years old.", "Would Saturday at 2 suit you?"
+    for worst in ("We only rent to married couples.", "This street suits young Christian families, not older folks."):
+        alone = model.probability(worst)
+        assert alone >= PACK.housing_from > model.probability(before + between + after)
+        assert model.probability(between.join((before, worst, after))) == alone
+
+
+@pytest.mark.parametrize("words", ["Adults-only building.", "This is an adults-only complex.", "No-children policy."])
+def test_a_hyphen_hides_nothing(words: str) -> None:
+    assert is_blocked(words)
 
 
 def test_a_pack_that_names_other_weights_cannot_judge(tmp_path: Path) -> None:
