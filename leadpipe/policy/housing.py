@@ -80,7 +80,8 @@ class HousingModel:
     def _sum(self, seen: tuple[str, ...]) -> float:
         weights = self.weights
         total = self.bias + sum(weights.get(feature, 0.0) for feature in features_of(seen))
-        return 1 / (1 + math.exp(-total))
+        # A thousand plain words without a full stop weigh so little that the exponential would overflow.
+        return 1 / (1 + math.exp(min(-total, 100.0)))
 
 
 def tokens_of(words: str) -> list[str]:

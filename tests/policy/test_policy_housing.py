@@ -53,6 +53,11 @@ def test_training_gives_the_same_bytes_again() -> None:
         HousingModel.from_text('{"weights": []}')
 
 
+def test_words_without_end_are_read_too(model: HousingModel) -> None:
+    clean = [words for words, is_blocked in housing_training.sentences() if not is_blocked]
+    assert model.probability(" ".join(clean).translate(dict.fromkeys(map(ord, ".!?\u2026\n")))) < 0.01
+
+
 def test_who_is_written_to_changes_nothing(model: HousingModel) -> None:
     for words in ("Hi {}, are you still looking to buy in Houston?", "{} would love to show you the house on Tuesday."):
         found = {name: model.probability(words.format(name)) for name, _ in NAMES}
